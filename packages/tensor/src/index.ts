@@ -1,0 +1,6 @@
+export { definedOps, defineOp, type OpDef, type OpInputs, type RefArray } from './define-op.ts'
+export { type Fault, GraftError, isGraftError } from './error.ts'
+export * from './ops.ts'
+export { hashString, philox, type Random, random } from './random.ts'
+export { currentTape, detached, isTaping, pushNode, record, type TapeNode } from './tape.ts'
+export type { Weight } from './weight.ts'
