@@ -6,7 +6,11 @@ export default defineConfig({
   test: {
     include: ['packages/**/*.test.ts', 'scripts/**/*.test.ts'],
     exclude: ['**/node_modules/**', '**/dist/**', '**/*.real.test.ts'],
-    testTimeout: 30_000,
+    testTimeout: 60_000,
     pool: 'forks',
+    // Two suites at a time at most: each one may run worker threads of its own.
+    maxWorkers: 2,
+    env: { GRAFT_KERNEL: process.env.GRAFT_KERNEL ?? 'relaxed' },
+    reporters: ['default', './scripts/summary-reporter.ts'],
   },
 })

@@ -1,4 +1,5 @@
 export { definedOps, defineOp, type OpDef, type OpInputs, type RefArray } from './define-op.ts'
+export { dropout, dropoutHash, dropoutThreshold } from './dropout.ts'
 export { type Fault, GraftError, isGraftError } from './error.ts'
 export * from './ops.ts'
 export { hashString, philox, type Random, random } from './random.ts'

@@ -1,0 +1,236 @@
+import type { Random, Tensor, Weight } from '@graftjs/tensor'
+
+export type { Weight } from '@graftjs/tensor'
+
+/** Rows of token ids as the caller has them. `labels[b][t]` is the id to be predicted *as* token t (Hugging Face's convention: the loss shifts), -100 where nothing is learnt. */
+export interface Batch {
+  readonly ids: readonly (readonly number[])[]
+  /** 1 for a token, 0 for padding; all 1 when absent. */
+  readonly mask?: readonly (readonly number[])[]
+  readonly labels?: readonly (readonly number[])[]
+  /** Counted from the mask when absent, so that padding on either side changes nothing. */
+  readonly positions?: readonly (readonly number[])[]
+  /** Documents of a packed row: tokens see their own segment alone. -1 is seen by all, -2 by none. */
+  readonly segments?: readonly (readonly number[])[]
+}
+
+/** Facts about the tokens, int32 [B, T], never differentiated. segment -1: seen by every query; -2: by none. */
+export interface Frame {
+  readonly ids: Tensor
+  readonly decoderIds?: Tensor
+  readonly positions: Tensor
+  readonly segments: Tensor
+  readonly task?: Tensor
+}
+
+/** What flows from stage to stage. A method package may add a leaf by declaration merging. */
+export interface Stream {
+  readonly frame: Frame
+  /** [B, T, d] */
+  readonly hidden: Tensor
+  readonly memory?: Tensor
+  readonly side?: Tensor
+}
+export type Leaf = Exclude<keyof Stream, 'frame'>
+
+/** What attention reads. The first `open` key columns are visible to all. */
+export interface Heads {
+  /** The sublayer's input [B, T, d] (gates read it). */
+  readonly x: Tensor
+  /** [B, T, H, D] */
+  readonly q: Tensor
+  /** [B, S, Hkv, D] */
+  readonly k: Tensor
+  /** [B, S, Hkv, D] */
+  readonly v: Tensor
+  readonly open: number
+  /** [B|1, 1, 1, S], added to the scores. */
+  readonly keyBias?: Tensor
+  readonly causal: boolean
+  readonly frame: Frame
+  /** int32 [B, S]: the segments of all keys, cached ones included. */
+  readonly keySegments: Tensor
+}
+
+/** Lazy: a chunked loss never forms logits. */
+export interface Output {
+  /** The last hidden state after the final norm, [B, T, d]. */
+  readonly hidden: Tensor
+  /** [B, T, V] */
+  logits(): Tensor
+  /** Negative log-likelihood [B, T]: column t is that of label t + 1 given what stands before it; 0 where that label is -100 and in the last column. */
+  nll(labels: readonly (readonly number[])[]): Tensor
+}
+
+/** What flows through each kind of site: a kind fixes a type, never a method. */
+export interface Flow {
+  embedding: { in: Tensor; out: Tensor }
+  linear: { in: Tensor; out: Tensor }
+  norm: { in: Tensor; out: Tensor }
+  sublayer: { in: Tensor; out: Tensor }
+  attention: { in: Heads; out: Tensor }
+  layer: { in: Stream; out: Stream }
+  backbone: { in: Stream; out: Stream }
+  head: { in: Stream; out: Output }
+}
+export type Kind = keyof Flow
+export type Weighted = 'embedding' | 'linear' | 'norm'
+
+export interface Dense {
+  readonly weight: Tensor
+  readonly bias?: Tensor
+}
+
+interface Place<K extends Kind> {
+  readonly kind: K
+  /** The module's path in the checkpoint, such as `model.layers.3.self_attn.q_proj`. */
+  readonly path: string
+  /** -1 outside the layers. */
+  readonly layer: number
+  /** The last segment of the path: `q_proj`, `mlp`, … */
+  readonly role: string
+  readonly inDim: number
+  readonly outDim: number
+}
+
+/** A named place inside a forward pass. `apply` is its op as a pure function of the weight: what full tuning and merge call. */
+export type Site<K extends Kind = Kind> = K extends Weighted
+  ? Place<K> & { readonly weight: Weight; readonly bias?: Tensor; apply(x: Tensor, w: Dense): Tensor }
+  : Place<K>
+
+export type Next<K extends Kind> = (input: Flow[K]['in'], run?: Run) => Flow[K]['out']
+export type Around<K extends Kind> = (input: Flow[K]['in'], next: Next<K>, run: Run) => Flow[K]['out']
+/** A multiplier that broadcasts against [B, T, 1]. */
+export type Gain = (x: Tensor, run: Run) => Tensor
+
+/** y += scale · (x aᵀ) bᵀ with a [r, in], b [out, r]. */
+export interface LowRank {
+  readonly a: Param
+  readonly b: Param
+  readonly scale: number
+}
+
+/** One change at one site. The optional members exist where they mean something; shared code asks for the member. */
+export interface PatchAt<K extends Kind> {
+  readonly site: Site<K>
+  readonly around: Around<K>
+  /** Additive patches: around = y + delta. */
+  readonly delta?: (x: Tensor, y: Tensor, run: Run) => Tensor
+  /** Any gain; exactly 0 is exactly the base. */
+  readonly scaled?: (gain: Gain) => PatchAt<K>
+  /** Gains of 0 or 1 only; `scaled` serves when absent. */
+  readonly onRows?: (gain: Gain) => PatchAt<K>
+  /** The weight with the patch folded in. */
+  readonly fold?: (w: Dense) => Dense
+  /** For fused kernels; undefined while something (dropout) stands in the way. */
+  readonly lowRank?: (run: Run) => LowRank | undefined
+}
+export type Patch = { [K in Kind]: PatchAt<K> }[Kind]
+
+/** A method: a value. Nothing is allocated before `attach`. */
+export interface Method {
+  readonly name: string
+  /** Plain JSON: what makes the method again. */
+  readonly config: object
+  attach(model: Model, params: Params): Patch[]
+  /** Its identity on disk. */
+  readonly kind?: MethodKind
+}
+
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
+export type JsonObject = { [key: string]: Json }
+
+/** How a method reads and writes its config file: `peftType` picks it, unknown keys are the caller's to keep. */
+export interface MethodKind {
+  readonly peftType: string
+  /** The method that this config describes. */
+  read(json: JsonObject): Method
+  /** The config with this method's own keys. */
+  write(method: Method): JsonObject
+}
+
+/** A piece of the model that runs as one op of the tape: a pure, synchronous function of (stream, parameters, run). */
+export interface Stage {
+  readonly site: Site<'layer'>
+  /** The leaves that `apply` reads; the others pass by untouched. */
+  readonly uses: readonly Leaf[]
+  apply(s: Stream, run: Run): Stream
+}
+
+export interface Model {
+  /** The architecture, `model_type` of its config.json. */
+  readonly type: string
+  readonly sites: readonly Site[]
+  readonly backbone: Site<'backbone'>
+  /** What `targetModules: null` means here (PEFT's table). */
+  readonly targetModules: readonly string[]
+  begin(batch: Batch, call?: Call): Frame
+  readonly embed: Stage
+  readonly stages: readonly Stage[]
+  readonly head: { readonly site: Site<'head'>; apply(s: Stream, run: Run): Output }
+  dispose(): void
+}
+
+/** Calling it is reading it; reading it is what ties it to a stage. */
+export interface Param {
+  (): Tensor
+  /** The name on disk, without a format's prefix. */
+  readonly path: string
+  readonly shape: readonly number[]
+  readonly trainable: boolean
+}
+
+export type Init = (shape: readonly number[], random: Random) => Tensor
+
+export interface Params {
+  /** The tensor comes from the file being loaded, else from `init`. */
+  add(path: string, shape: readonly number[], init: Init): Param
+  /** A view whose paths start with `prefix`; `frozen` ones take no gradient. */
+  scope(prefix: string, how?: { frozen?: boolean }): Params
+}
+
+/** Keys and values of what was seen before, one entry a layer. Built and owned by `models`. */
+export interface Cache {
+  /** Tokens held, the same for every row. */
+  readonly length: number
+  /** Appends k, v [B, T, Hkv, D] of this call and returns all of them. */
+  extend(layer: number, k: Tensor, v: Tensor): { k: Tensor; v: Tensor }
+  /** Appends the segments of this call's tokens, int32 [B, T], once a call. */
+  extendSegments(segments: Tensor): void
+  readonly segments: Tensor
+}
+
+/** What the caller said. */
+export interface Call {
+  readonly training?: boolean
+  /** Of this pass's random masks. */
+  readonly seed?: number
+  /** What the walk back has at hand: every stage runs again, none does, or as many as fit in so many bytes. Same bits. Default `'none'`. */
+  readonly keep?: 'none' | 'all' | number
+  readonly cache?: Cache
+}
+
+export interface Key<T> {
+  readonly name: string
+  readonly none: T
+}
+
+/** What the code gets: an immutable value, and the draws of its stage. */
+export interface Run {
+  readonly call: Call
+  /** Passes `input` through the patches at `site`, the first listed outermost, and through `base`. */
+  at<K extends Kind>(
+    site: Site<K>,
+    input: Flow[K]['in'],
+    base: (input: Flow[K]['in'], run: Run) => Flow[K]['out'],
+  ): Flow[K]['out']
+  /** Reaches inside one stage. */
+  with<T>(key: Key<T>, value: T): Run
+  get<T>(key: Key<T>): T
+  /** Inverted dropout while training. The mask is a function of (seed, stage, nth draw in this stage), so a replay draws it again. */
+  dropout(x: Tensor, rate: number): Tensor
+  /** May a fused kernel take this site? `[]`: it is bare. */
+  plan(site: Site<'linear'>): LowRank[] | 'generic'
+  /** Whether any patch stands at the site. */
+  patched(site: Site): boolean
+}

@@ -1,0 +1,1 @@
+export { type LoraOptions, lora } from './lora.ts'

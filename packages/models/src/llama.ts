@@ -1,0 +1,177 @@
+import type { Batch, Call, Dense, Frame, Heads, Model, Output, Run, Site, Stage, Stream } from '@graftjs/core'
+import { attention, crossEntropy, linear, rmsNorm, rope, type StoredWeight, swiglu } from '@graftjs/kernels'
+import { add, gather, linear as plainLinear, reshape, type Tensor } from '@graftjs/tensor'
+import { beginFrame } from './begin-frame.ts'
+import { labelRows, nllFromLogits } from './nll.ts'
+import { type RopeTables, ropeTables } from './rope-tables.ts'
+import type { VectorWeight } from './vector-weight.ts'
+
+export interface LlamaConfig {
+  readonly vocabSize: number
+  readonly hiddenSize: number
+  readonly intermediateSize: number
+  readonly numHiddenLayers: number
+  readonly numAttentionHeads: number
+  readonly numKeyValueHeads: number
+  readonly headDim: number
+  readonly rmsNormEps: number
+  readonly ropeTheta: number
+  readonly maxPositionEmbeddings: number
+  readonly tieWordEmbeddings: boolean
+}
+
+/** Where the weights come from: by the name that the checkpoint of transformers gives them. */
+export interface WeightSource {
+  matrix(name: string, shape: readonly [number, number]): StoredWeight
+  vector(name: string, size: number): VectorWeight
+}
+
+/** Llama (Touvron et al. 2023): pre-norm, rotary positions, grouped heads, SwiGLU. SmolLM2 is one. */
+export const llama = (config: LlamaConfig, source: WeightSource): Model => {
+  const tables = ropeTables(config.headDim, config.ropeTheta, config.maxPositionEmbeddings)
+  const embedTokens = embeddingSite(source.matrix('model.embed_tokens.weight', [config.vocabSize, config.hiddenSize]))
+  const layers = Array.from({ length: config.numHiddenLayers }, (_, i) => layerSites(config, source, i))
+  const finalNorm = normSite('model.norm', -1, source.vector('model.norm.weight', config.hiddenSize), config.rmsNormEps)
+  const output = config.tieWordEmbeddings
+    ? (embedTokens.weight as StoredWeight)
+    : source.matrix('lm_head.weight', [config.vocabSize, config.hiddenSize])
+  const lmHead = linearSite('lm_head', -1, output)
+  const backbone: Site<'backbone'> = { kind: 'backbone', path: 'model', layer: -1, role: 'model', inDim: config.hiddenSize, outDim: config.hiddenSize }
+  const headSite: Site<'head'> = { kind: 'head', path: 'head', layer: -1, role: 'head', inDim: config.hiddenSize, outDim: config.vocabSize }
+  const embedSite: Site<'layer'> = { kind: 'layer', path: 'model.embed', layer: -1, role: 'embed', inDim: 1, outDim: config.hiddenSize }
+  const sites: Site[] = [embedTokens, ...layers.flatMap((l) => Object.values(l) as Site[]), finalNorm, lmHead, backbone, headSite]
+  return {
+    type: 'llama',
+    sites,
+    backbone,
+    targetModules: ['q_proj', 'v_proj'],
+    begin: (batch: Batch, call?: Call) => {
+      const { frame, span } = beginFrame(batch, config, call)
+      tables.reserve(span)
+      return frame
+    },
+    embed: { site: embedSite, uses: [], apply: (s, run) => ({ ...s, hidden: run.at(embedTokens, s.frame.ids, (ids) => embed(embedTokens, ids)) }) },
+    stages: layers.map((l): Stage => ({ site: l.layer, uses: ['hidden'], apply: (s, run) => layer(config, l, tables, s, run) })),
+    head: { site: headSite, apply: (s, run) => head(finalNorm, lmHead, config, s, run) },
+    dispose: () => {
+      const owned = new Set(sites.flatMap((s) => ('weight' in s ? [s.weight as StoredWeight | VectorWeight] : [])))
+      for (const weight of owned) weight.dispose()
+      tables.dispose()
+    },
+  }
+}
+
+type LayerSites = ReturnType<typeof layerSites>
+
+const layerSites = (c: LlamaConfig, source: WeightSource, i: number) => {
+  const at = `model.layers.${i}`
+  const { hiddenSize: d, intermediateSize: f, headDim } = c
+  const [heads, kv] = [c.numAttentionHeads * headDim, c.numKeyValueHeads * headDim]
+  const proj = (name: string, out: number, inner: number) => linearSite(`${at}.${name}`, i, source.matrix(`${at}.${name}.weight`, [out, inner]))
+  const norm = (name: string) => normSite(`${at}.${name}`, i, source.vector(`${at}.${name}.weight`, d), c.rmsNormEps)
+  const place = { layer: i, inDim: d, outDim: d }
+  return {
+    layer: { kind: 'layer', path: at, role: 'layer', ...place } satisfies Site<'layer'>,
+    inputNorm: norm('input_layernorm'),
+    selfAttn: { kind: 'sublayer', path: `${at}.self_attn`, role: 'self_attn', ...place } satisfies Site<'sublayer'>,
+    q: proj('self_attn.q_proj', heads, d),
+    k: proj('self_attn.k_proj', kv, d),
+    v: proj('self_attn.v_proj', kv, d),
+    attention: { kind: 'attention', path: `${at}.self_attn.attention`, role: 'attention', layer: i, inDim: kv, outDim: heads } satisfies Site<'attention'>,
+    o: proj('self_attn.o_proj', d, heads),
+    postNorm: norm('post_attention_layernorm'),
+    mlp: { kind: 'sublayer', path: `${at}.mlp`, role: 'mlp', ...place } satisfies Site<'sublayer'>,
+    gate: proj('mlp.gate_proj', f, d),
+    up: proj('mlp.up_proj', f, d),
+    down: proj('mlp.down_proj', d, f),
+  }
+}
+
+const layer = (c: LlamaConfig, sites: LayerSites, tables: RopeTables, s: Stream, run: Run): Stream => {
+  const x = s.hidden
+  const attended = run.at(sites.selfAttn, norm(sites.inputNorm, x, run), (h, r) => selfAttention(c, sites, tables, h, s.frame, r))
+  const mid = add(x, attended)
+  const fed = run.at(sites.mlp, norm(sites.postNorm, mid, run), (h, r) => {
+    return project(sites.down, swiglu(project(sites.gate, h, r), project(sites.up, h, r)), r)
+  })
+  return { ...s, hidden: add(mid, fed) }
+}
+
+const selfAttention = (c: LlamaConfig, sites: LayerSites, tables: RopeTables, x: Tensor, frame: Frame, run: Run): Tensor => {
+  const [batch, length] = x.shape as [number, number, number]
+  const inHeads = (t: Tensor, n: number): Tensor => reshape(t, [batch, length, n, c.headDim]) // [B, T, H, D]
+  const { cos, sin } = tables.current()
+  const q = rope(inHeads(project(sites.q, x, run), c.numAttentionHeads), frame.positions, cos, sin)
+  const k = rope(inHeads(project(sites.k, x, run), c.numKeyValueHeads), frame.positions, cos, sin)
+  const v = inHeads(project(sites.v, x, run), c.numKeyValueHeads)
+  const seen = run.call.cache?.extend(sites.layer.layer, k, v) ?? { k, v }
+  const keySegments = run.call.cache?.segments ?? frame.segments
+  const heads: Heads = { x, q, ...seen, open: 0, causal: true, frame, keySegments }
+  const context = run.at(sites.attention, heads, (h) => attend(h, c.headDim)) // [B, T, H, D]
+  return project(sites.o, reshape(context, [batch, length, c.numAttentionHeads * c.headDim]), run)
+}
+
+const attend = ({ q, k, v, open, causal, frame, keySegments }: Heads, headDim: number): Tensor =>
+  attention(q, k, v, { scale: 1 / Math.sqrt(headDim), causal, open, querySegments: frame.segments, keySegments })
+
+const head = (finalNorm: Site<'norm'>, lmHead: Site<'linear'>, c: LlamaConfig, s: Stream, run: Run): Output => {
+  const hidden = norm(finalNorm, s.hidden, run)
+  const [batch, length, d] = hidden.shape as [number, number, number]
+  const logits = (): Tensor => project(lmHead, hidden, run)
+  return {
+    hidden,
+    logits,
+    nll: (labels) => {
+      const rows = labelRows(labels, batch, length, c.vocabSize)
+      if (run.patched(lmHead)) return nllFromLogits(logits(), rows)
+      return reshape(crossEntropy(reshape(hidden, [batch * length, d]), lmHead.weight as StoredWeight, rows), [batch, length])
+    },
+  }
+}
+
+/** A linear site: the fused kernel where every patch is a low-rank product, the onion otherwise. */
+const project = (site: Site<'linear'>, x: Tensor, run: Run): Tensor => {
+  const plan = run.plan(site)
+  const base = (input: Tensor, lowRank: { a: Tensor; b: Tensor; scale: number }[] = []): Tensor =>
+    linear(input, site.weight as StoredWeight, { ...(site.bias && { bias: site.bias }), lowRank })
+  if (plan === 'generic') return run.at(site, x, (input) => base(input))
+  return base(x, plan.map(({ a, b, scale }) => ({ a: a(), b: b(), scale })))
+}
+
+const norm = (site: Site<'norm'>, x: Tensor, run: Run): Tensor =>
+  run.at(site, x, (input) => site.apply(input, { weight: (site.weight as VectorWeight).data }))
+
+const embed = (site: Site<'embedding'>, ids: Tensor): Tensor => (site.weight as StoredWeight).rows(ids)
+
+const linearSite = (path: string, at: number, weight: StoredWeight): Site<'linear'> => ({
+  kind: 'linear',
+  path,
+  layer: at,
+  role: path.split('.').at(-1)!,
+  outDim: weight.shape[0]!,
+  inDim: weight.shape[1]!,
+  weight,
+  apply: (x, { weight: w, bias }: Dense) => (bias ? add(plainLinear(x, w), bias) : plainLinear(x, w)),
+})
+
+const normSite = (path: string, at: number, weight: VectorWeight, eps: number): Site<'norm'> => ({
+  kind: 'norm',
+  path,
+  layer: at,
+  role: path.split('.').at(-1)!,
+  inDim: weight.shape[0]!,
+  outDim: weight.shape[0]!,
+  weight,
+  apply: (x, { weight: w }: Dense) => rmsNorm(x, w, eps),
+})
+
+const embeddingSite = (weight: StoredWeight): Site<'embedding'> => ({
+  kind: 'embedding',
+  path: 'model.embed_tokens',
+  layer: -1,
+  role: 'embed_tokens',
+  inDim: weight.shape[0]!,
+  outDim: weight.shape[1]!,
+  weight,
+  apply: (ids, { weight: w }: Dense) => gather(w, ids),
+})

@@ -1,0 +1,37 @@
+import { dispose, keep, type Tensor, tensor } from '@graftjs/tensor'
+
+export interface RopeTables {
+  /** Makes sure that positions below `span` are in the tables. */
+  reserve(span: number): void
+  /** cos and sin of position × inverse frequency, each [P, D/2]. */
+  current(): { cos: Tensor; sin: Tensor }
+  dispose(): void
+}
+
+/** Rotary tables (Su et al. 2021), grown as far as the longest sequence seen so far. */
+export const ropeTables = (headDim: number, theta: number, max: number): RopeTables => {
+  let held: { cos: Tensor; sin: Tensor; span: number } | undefined
+  const free = (): void => {
+    if (held) dispose([held.cos, held.sin])
+    held = undefined
+  }
+  return {
+    reserve: (span) => {
+      if (held && held.span >= span) return
+      const size = Math.min(max, Math.max(span, 2 * (held?.span ?? 256)))
+      free()
+      held = { ...makeTables(headDim, theta, Math.max(span, size)), span: Math.max(span, size) }
+    },
+    current: () => held!,
+    dispose: free,
+  }
+}
+
+const makeTables = (headDim: number, theta: number, span: number): { cos: Tensor; sin: Tensor } => {
+  const half = headDim / 2
+  // transformers computes the angles in float32; so do we, to agree at high positions.
+  const inverse = Float32Array.from({ length: half }, (_, i) => 1 / Math.fround(theta ** ((2 * i) / headDim)))
+  const angle = (f: (x: number) => number): Float32Array =>
+    Float32Array.from({ length: span * half }, (_, at) => f(Math.fround(Math.floor(at / half) * inverse[at % half]!)))
+  return { cos: keep(tensor(angle(Math.cos), [span, half])), sin: keep(tensor(angle(Math.sin), [span, half])) }
+}

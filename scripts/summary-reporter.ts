@@ -1,0 +1,26 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Reporter, TestModule } from 'vitest/node'
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..')
+
+/** The seconds of each suite, then one plain line that any CI can read. */
+export default class SummaryReporter implements Reporter {
+  onTestRunEnd(modules: readonly TestModule[], errors: readonly unknown[]): void {
+    const count = { passed: 0, failed: errors.length, skipped: 0 }
+    const lines: string[] = []
+    for (const module of modules) {
+      for (const test of module.children.allTests()) {
+        const { state } = test.result()
+        count[state === 'passed' ? 'passed' : state === 'failed' ? 'failed' : 'skipped']++
+      }
+      if (module.state() === 'failed' && [...module.children.allTests()].length === 0) count.failed++
+      lines.push(`${(module.diagnostic().duration / 1000).toFixed(1).padStart(7)} s  ${relative(root, module.moduleId)}`)
+    }
+    const summary = `${count.passed} passed, ${count.failed} failed, ${count.skipped} skipped`
+    mkdirSync(join(root, '.cache'), { recursive: true })
+    writeFileSync(join(root, '.cache/test-summary.json'), JSON.stringify(count))
+    process.stdout.write(`\nSeconds per suite\n${lines.sort().reverse().join('\n')}\n\n${summary}\n`)
+  }
+}
