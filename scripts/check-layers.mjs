@@ -14,7 +14,8 @@ const packageFolders = (root) =>
 
 const sources = (dir) =>
   readdirSync(dir, { withFileTypes: true }).flatMap((entry) => {
-    if (entry.isDirectory()) return ['node_modules', 'dist', 'generated', 'wasm'].includes(entry.name) ? [] : sources(join(dir, entry.name))
+    if (entry.isDirectory())
+      return ['node_modules', 'dist', 'generated', 'wasm'].includes(entry.name) ? [] : sources(join(dir, entry.name))
     return /\.(ts|mjs)$/.test(entry.name) ? [join(dir, entry.name)] : []
   })
 
@@ -34,7 +35,9 @@ export const layerFaults = (root) => {
     for (const file of existsSync(join(dir, 'src')) ? sources(join(dir, 'src')) : []) {
       const test = /\.test\.ts$/.test(file)
       for (const match of readFileSync(file, 'utf8').matchAll(IMPORT)) {
-        const target = [...packages.keys()].find((p) => (match[1] ?? match[2]) === p || (match[1] ?? match[2]).startsWith(`${p}/`))
+        const target = [...packages.keys()].find(
+          (p) => (match[1] ?? match[2]) === p || (match[1] ?? match[2]).startsWith(`${p}/`),
+        )
         if (!target || target === name) continue
         const where = `${relative(root, file)}: imports ${target}`
         const to = packages.get(target).layer

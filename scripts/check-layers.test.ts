@@ -15,7 +15,10 @@ const workspace = (source: string, dependencies: Record<string, string>): string
   made.push(root)
   const add = (name: string, layer: number, text: string, deps: Record<string, string> = {}) => {
     mkdirSync(join(root, 'packages', name, 'src'), { recursive: true })
-    writeFileSync(join(root, 'packages', name, 'package.json'), JSON.stringify({ name: `@graftjs/${name}`, graft: { layer }, dependencies: deps }))
+    writeFileSync(
+      join(root, 'packages', name, 'package.json'),
+      JSON.stringify({ name: `@graftjs/${name}`, graft: { layer }, dependencies: deps }),
+    )
     writeFileSync(join(root, 'packages', name, 'src/index.ts'), text)
   }
   add('low', 0, 'export const a = 1')

@@ -12,7 +12,8 @@ const tasks = {
   // `npm test -- core` runs the suites whose path contains `core`.
   test: () => (args.length ? vitest(...args) : (tasks.check(), vitest())),
   'test:real': () => run('vitest', ['run', '--config', 'vitest.real.config.ts', ...args]),
-  'test:matrix': () => run('vitest', ['run', '--config', 'vitest.config.ts', ...args], { env: { ...env, GRAFT_MATRIX: 'whole' } }),
+  'test:matrix': () =>
+    run('vitest', ['run', '--config', 'vitest.config.ts', ...args], { env: { ...env, GRAFT_MATRIX: 'whole' } }),
   bench: () => run(node24, [...source, join(root, `bench/${args[0] ?? 'step'}.ts`), ...args.slice(1)]),
   build: () => run('turbo', ['run', 'build', ...args]),
   check: () => {

@@ -10,7 +10,11 @@ const PNPM = 'pnpm@10.34.8'
 const stampFile = join(root, 'node_modules/.graft-setup')
 
 /** The environment of every script: Node 24 and the workspace's tools first on the path. */
-export const env = { ...process.env, PATH: `${join(root, 'node_modules/.bin')}:${process.env.PATH}`, FORCE_COLOR: process.env.FORCE_COLOR ?? '0' }
+export const env = {
+  ...process.env,
+  PATH: `${join(root, 'node_modules/.bin')}:${process.env.PATH}`,
+  FORCE_COLOR: process.env.FORCE_COLOR ?? '0',
+}
 
 /** The Node that comes with the workspace. */
 export const node24 = join(root, 'node_modules/node/bin/node')
@@ -29,13 +33,17 @@ const fail = (message) => {
 
 const quiet = (what, command, args) => {
   const { status, stdout, stderr, error } = spawnSync(command, args, { cwd: root, env, encoding: 'utf8' })
-  if (error || status !== 0) fail(`${what} failed (${command} ${args.join(' ')})\n${error?.message ?? ''}${stdout ?? ''}${stderr ?? ''}`)
+  if (error || status !== 0)
+    fail(`${what} failed (${command} ${args.join(' ')})\n${error?.message ?? ''}${stdout ?? ''}${stderr ?? ''}`)
 }
 
 /** Once per lock file: what has been set up is not set up again. */
 export const setup = () => {
-  if (Number(process.versions.node.split('.')[0]) < 20) fail(`Node ${process.versions.node} runs this; Graft needs Node 20 or later`)
-  const stamp = createHash('sha256').update(readFileSync(join(root, 'pnpm-lock.yaml'))).digest('hex')
+  if (Number(process.versions.node.split('.')[0]) < 20)
+    fail(`Node ${process.versions.node} runs this; Graft needs Node 20 or later`)
+  const stamp = createHash('sha256')
+    .update(readFileSync(join(root, 'pnpm-lock.yaml')))
+    .digest('hex')
   const done = existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stamp
   if (!done) {
     process.stderr.write('Setting up the workspace (once; a minute or two) …\n')

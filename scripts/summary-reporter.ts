@@ -16,7 +16,9 @@ export default class SummaryReporter implements Reporter {
         count[state === 'passed' ? 'passed' : state === 'failed' ? 'failed' : 'skipped']++
       }
       if (module.state() === 'failed' && [...module.children.allTests()].length === 0) count.failed++
-      lines.push(`${(module.diagnostic().duration / 1000).toFixed(1).padStart(7)} s  ${relative(root, module.moduleId)}`)
+      lines.push(
+        `${(module.diagnostic().duration / 1000).toFixed(1).padStart(7)} s  ${relative(root, module.moduleId)}`,
+      )
     }
     const summary = `${count.passed} passed, ${count.failed} failed, ${count.skipped} skipped`
     mkdirSync(join(root, '.cache'), { recursive: true })

@@ -1,2 +1,22 @@
 #!/usr/bin/env node
-await import("../dist/main.js")
+import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+
+const at = (path) => fileURLToPath(new URL(path, import.meta.url))
+const built = at('../dist/main.js')
+const node24 = at('../../../node_modules/node/bin/node')
+
+if (existsSync(built)) {
+  const { main } = await import('../dist/main.js')
+  process.exitCode = await main(process.argv.slice(2))
+} else {
+  // A checkout that was not built: its own Node 24 runs the source.
+  const args = [
+    '--conditions=@graftjs/source',
+    '--disable-warning=ExperimentalWarning',
+    at('../src/bin.ts'),
+    ...process.argv.slice(2),
+  ]
+  process.exitCode = spawnSync(existsSync(node24) ? node24 : process.execPath, args, { stdio: 'inherit' }).status ?? 1
+}

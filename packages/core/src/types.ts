@@ -56,8 +56,8 @@ export interface Heads {
 export interface Output {
   /** The last hidden state after the final norm, [B, T, d]. */
   readonly hidden: Tensor
-  /** [B, T, V] */
-  logits(): Tensor
+  /** [B, T, V]; from position `from` on when given (negative: counted from the end), so that generating forms one row alone. */
+  logits(from?: number): Tensor
   /** Negative log-likelihood [B, T]: column t is that of label t + 1 given what stands before it; 0 where that label is -100 and in the last column. */
   nll(labels: readonly (readonly number[])[]): Tensor
 }

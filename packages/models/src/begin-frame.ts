@@ -8,7 +8,11 @@ interface Limits {
 }
 
 /** Checks the rows and makes the frame's tensors. `span` is one more than the highest position. */
-export const beginFrame = (batch: Batch, { vocabSize, maxPositionEmbeddings }: Limits, call: Call = {}): { frame: Frame; span: number } => {
+export const beginFrame = (
+  batch: Batch,
+  { vocabSize, maxPositionEmbeddings }: Limits,
+  call: Call = {},
+): { frame: Frame; span: number } => {
   const { ids, mask } = batch
   const shape = shapeOf('ids', ids)
   const past = call.cache?.length ?? 0
@@ -36,12 +40,22 @@ const countPositions = (row: readonly number[], past: number, mask?: readonly nu
 
 const shapeOf = (name: string, rows: readonly (readonly number[])[]): [number, number] => {
   const length = rows[0]?.length ?? 0
-  if (length === 0) throw new GraftError({ code: 'bad-batch', culprit: name, given: 'no tokens', expected: 'at least one row of at least one id' })
+  if (length === 0)
+    throw new GraftError({
+      code: 'bad-batch',
+      culprit: name,
+      given: 'no tokens',
+      expected: 'at least one row of at least one id',
+    })
   sameShape(name, rows, [rows.length, length])
   return [rows.length, length]
 }
 
-const sameShape = (name: string, rows: readonly (readonly number[])[], [batch, length]: readonly [number, number]): void => {
+const sameShape = (
+  name: string,
+  rows: readonly (readonly number[])[],
+  [batch, length]: readonly [number, number],
+): void => {
   const odd = rows.findIndex((row) => row.length !== length)
   if (rows.length === batch && odd < 0) return
   throw new GraftError({
@@ -56,6 +70,11 @@ const checkIds = (ids: Batch['ids'], vocabSize: number): void => {
   for (const [b, row] of ids.entries()) {
     const t = row.findIndex((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize)
     if (t < 0) continue
-    throw new GraftError({ code: 'bad-batch', culprit: `ids[${b}][${t}]`, given: String(row[t]), expected: `a token id of 0 … ${vocabSize - 1}` })
+    throw new GraftError({
+      code: 'bad-batch',
+      culprit: `ids[${b}][${t}]`,
+      given: String(row[t]),
+      expected: `a token id of 0 … ${vocabSize - 1}`,
+    })
   }
 }

@@ -27,7 +27,12 @@ export const createCache = (): KeyValueCache => {
       segments = grow(segments, more)
     },
     extend: (layer, k, v) => {
-      if (isTaping()) throw new GraftError({ code: 'cache-while-training', culprit: 'cache', message: 'cache: it is for generating; train without one' })
+      if (isTaping())
+        throw new GraftError({
+          code: 'cache-while-training',
+          culprit: 'cache',
+          message: 'cache: it is for generating; train without one',
+        })
       const before = layers.get(layer)
       const all = { k: grow(before?.k, k), v: grow(before?.v, v) }
       layers.set(layer, all)

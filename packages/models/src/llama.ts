@@ -1,6 +1,6 @@
 import type { Batch, Call, Dense, Frame, Heads, Model, Output, Run, Site, Stage, Stream } from '@graftjs/core'
 import { attention, crossEntropy, linear, rmsNorm, rope, type StoredWeight, swiglu } from '@graftjs/kernels'
-import { add, gather, linear as plainLinear, reshape, type Tensor } from '@graftjs/tensor'
+import { add, gather, linear as plainLinear, reshape, slice, type Tensor } from '@graftjs/tensor'
 import { beginFrame } from './begin-frame.ts'
 import { labelRows, nllFromLogits } from './nll.ts'
 import { type RopeTables, ropeTables } from './rope-tables.ts'
@@ -36,10 +36,38 @@ export const llama = (config: LlamaConfig, source: WeightSource): Model => {
     ? (embedTokens.weight as StoredWeight)
     : source.matrix('lm_head.weight', [config.vocabSize, config.hiddenSize])
   const lmHead = linearSite('lm_head', -1, output)
-  const backbone: Site<'backbone'> = { kind: 'backbone', path: 'model', layer: -1, role: 'model', inDim: config.hiddenSize, outDim: config.hiddenSize }
-  const headSite: Site<'head'> = { kind: 'head', path: 'head', layer: -1, role: 'head', inDim: config.hiddenSize, outDim: config.vocabSize }
-  const embedSite: Site<'layer'> = { kind: 'layer', path: 'model.embed', layer: -1, role: 'embed', inDim: 1, outDim: config.hiddenSize }
-  const sites: Site[] = [embedTokens, ...layers.flatMap((l) => Object.values(l) as Site[]), finalNorm, lmHead, backbone, headSite]
+  const backbone: Site<'backbone'> = {
+    kind: 'backbone',
+    path: 'model',
+    layer: -1,
+    role: 'model',
+    inDim: config.hiddenSize,
+    outDim: config.hiddenSize,
+  }
+  const headSite: Site<'head'> = {
+    kind: 'head',
+    path: 'head',
+    layer: -1,
+    role: 'head',
+    inDim: config.hiddenSize,
+    outDim: config.vocabSize,
+  }
+  const embedSite: Site<'layer'> = {
+    kind: 'layer',
+    path: 'model.embed',
+    layer: -1,
+    role: 'embed',
+    inDim: 1,
+    outDim: config.hiddenSize,
+  }
+  const sites: Site[] = [
+    embedTokens,
+    ...layers.flatMap((l) => Object.values(l) as Site[]),
+    finalNorm,
+    lmHead,
+    backbone,
+    headSite,
+  ]
   return {
     type: 'llama',
     sites,
@@ -48,10 +76,17 @@ export const llama = (config: LlamaConfig, source: WeightSource): Model => {
     begin: (batch: Batch, call?: Call) => {
       const { frame, span } = beginFrame(batch, config, call)
       tables.reserve(span)
+      call?.cache?.extendSegments(frame.segments)
       return frame
     },
-    embed: { site: embedSite, uses: [], apply: (s, run) => ({ ...s, hidden: run.at(embedTokens, s.frame.ids, (ids) => embed(embedTokens, ids)) }) },
-    stages: layers.map((l): Stage => ({ site: l.layer, uses: ['hidden'], apply: (s, run) => layer(config, l, tables, s, run) })),
+    embed: {
+      site: embedSite,
+      uses: [],
+      apply: (s, run) => ({ ...s, hidden: run.at(embedTokens, s.frame.ids, (ids) => embed(embedTokens, ids)) }),
+    },
+    stages: layers.map(
+      (l): Stage => ({ site: l.layer, uses: ['hidden'], apply: (s, run) => layer(config, l, tables, s, run) }),
+    ),
     head: { site: headSite, apply: (s, run) => head(finalNorm, lmHead, config, s, run) },
     dispose: () => {
       const owned = new Set(sites.flatMap((s) => ('weight' in s ? [s.weight as StoredWeight | VectorWeight] : [])))
@@ -67,7 +102,8 @@ const layerSites = (c: LlamaConfig, source: WeightSource, i: number) => {
   const at = `model.layers.${i}`
   const { hiddenSize: d, intermediateSize: f, headDim } = c
   const [heads, kv] = [c.numAttentionHeads * headDim, c.numKeyValueHeads * headDim]
-  const proj = (name: string, out: number, inner: number) => linearSite(`${at}.${name}`, i, source.matrix(`${at}.${name}.weight`, [out, inner]))
+  const proj = (name: string, out: number, inner: number) =>
+    linearSite(`${at}.${name}`, i, source.matrix(`${at}.${name}.weight`, [out, inner]))
   const norm = (name: string) => normSite(`${at}.${name}`, i, source.vector(`${at}.${name}.weight`, d), c.rmsNormEps)
   const place = { layer: i, inDim: d, outDim: d }
   return {
@@ -77,7 +113,14 @@ const layerSites = (c: LlamaConfig, source: WeightSource, i: number) => {
     q: proj('self_attn.q_proj', heads, d),
     k: proj('self_attn.k_proj', kv, d),
     v: proj('self_attn.v_proj', kv, d),
-    attention: { kind: 'attention', path: `${at}.self_attn.attention`, role: 'attention', layer: i, inDim: kv, outDim: heads } satisfies Site<'attention'>,
+    attention: {
+      kind: 'attention',
+      path: `${at}.self_attn.attention`,
+      role: 'attention',
+      layer: i,
+      inDim: kv,
+      outDim: heads,
+    } satisfies Site<'attention'>,
     o: proj('self_attn.o_proj', d, heads),
     postNorm: norm('post_attention_layernorm'),
     mlp: { kind: 'sublayer', path: `${at}.mlp`, role: 'mlp', ...place } satisfies Site<'sublayer'>,
@@ -89,7 +132,9 @@ const layerSites = (c: LlamaConfig, source: WeightSource, i: number) => {
 
 const layer = (c: LlamaConfig, sites: LayerSites, tables: RopeTables, s: Stream, run: Run): Stream => {
   const x = s.hidden
-  const attended = run.at(sites.selfAttn, norm(sites.inputNorm, x, run), (h, r) => selfAttention(c, sites, tables, h, s.frame, r))
+  const attended = run.at(sites.selfAttn, norm(sites.inputNorm, x, run), (h, r) =>
+    selfAttention(c, sites, tables, h, s.frame, r),
+  )
   const mid = add(x, attended)
   const fed = run.at(sites.mlp, norm(sites.postNorm, mid, run), (h, r) => {
     return project(sites.down, swiglu(project(sites.gate, h, r), project(sites.up, h, r)), r)
@@ -97,7 +142,14 @@ const layer = (c: LlamaConfig, sites: LayerSites, tables: RopeTables, s: Stream,
   return { ...s, hidden: add(mid, fed) }
 }
 
-const selfAttention = (c: LlamaConfig, sites: LayerSites, tables: RopeTables, x: Tensor, frame: Frame, run: Run): Tensor => {
+const selfAttention = (
+  c: LlamaConfig,
+  sites: LayerSites,
+  tables: RopeTables,
+  x: Tensor,
+  frame: Frame,
+  run: Run,
+): Tensor => {
   const [batch, length] = x.shape as [number, number, number]
   const inHeads = (t: Tensor, n: number): Tensor => reshape(t, [batch, length, n, c.headDim]) // [B, T, H, D]
   const { cos, sin } = tables.current()
@@ -117,14 +169,18 @@ const attend = ({ q, k, v, open, causal, frame, keySegments }: Heads, headDim: n
 const head = (finalNorm: Site<'norm'>, lmHead: Site<'linear'>, c: LlamaConfig, s: Stream, run: Run): Output => {
   const hidden = norm(finalNorm, s.hidden, run)
   const [batch, length, d] = hidden.shape as [number, number, number]
-  const logits = (): Tensor => project(lmHead, hidden, run)
+  const logits = (from = 0): Tensor =>
+    project(lmHead, from === 0 ? hidden : slice(hidden, [0, from < 0 ? length + from : from, 0]), run)
   return {
     hidden,
     logits,
     nll: (labels) => {
       const rows = labelRows(labels, batch, length, c.vocabSize)
       if (run.patched(lmHead)) return nllFromLogits(logits(), rows)
-      return reshape(crossEntropy(reshape(hidden, [batch * length, d]), lmHead.weight as StoredWeight, rows), [batch, length])
+      return reshape(crossEntropy(reshape(hidden, [batch * length, d]), lmHead.weight as StoredWeight, rows), [
+        batch,
+        length,
+      ])
     },
   }
 }
@@ -135,7 +191,10 @@ const project = (site: Site<'linear'>, x: Tensor, run: Run): Tensor => {
   const base = (input: Tensor, lowRank: { a: Tensor; b: Tensor; scale: number }[] = []): Tensor =>
     linear(input, site.weight as StoredWeight, { ...(site.bias && { bias: site.bias }), lowRank })
   if (plan === 'generic') return run.at(site, x, (input) => base(input))
-  return base(x, plan.map(({ a, b, scale }) => ({ a: a(), b: b(), scale })))
+  return base(
+    x,
+    plan.map(({ a, b, scale }) => ({ a: a(), b: b(), scale })),
+  )
 }
 
 const norm = (site: Site<'norm'>, x: Tensor, run: Run): Tensor =>

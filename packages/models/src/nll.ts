@@ -2,7 +2,12 @@ import { logSumExp, mul, oneHot, reshape, sub, sum, type Tensor, tensor } from '
 import { GraftError } from '@graftjs/tensor/error'
 
 /** Which token each row of the hidden state is to predict: label t + 1 at row t, -100 in the last column. int32 [B · T]. */
-export const labelRows = (labels: readonly (readonly number[])[], batch: number, length: number, vocabSize: number): Tensor => {
+export const labelRows = (
+  labels: readonly (readonly number[])[],
+  batch: number,
+  length: number,
+  vocabSize: number,
+): Tensor => {
   const rows = new Int32Array(batch * length).fill(-100)
   if (labels.length !== batch || labels.some((row) => row.length !== length))
     throw new GraftError({
@@ -15,7 +20,12 @@ export const labelRows = (labels: readonly (readonly number[])[], batch: number,
     for (let t = 1; t < length; t++) {
       const label = row[t]!
       if (label !== -100 && !(Number.isInteger(label) && label >= 0 && label < vocabSize))
-        throw new GraftError({ code: 'bad-batch', culprit: `labels[${b}][${t}]`, given: String(label), expected: `-100 or a token id of 0 … ${vocabSize - 1}` })
+        throw new GraftError({
+          code: 'bad-batch',
+          culprit: `labels[${b}][${t}]`,
+          given: String(label),
+          expected: `-100 or a token id of 0 … ${vocabSize - 1}`,
+        })
       rows[b * length + t - 1] = label
     }
   return tensor(rows, [batch * length], 'int32')
@@ -26,7 +36,10 @@ export const nllFromLogits = (logits: Tensor, rows: Tensor): Tensor => {
   const [batch, length, vocab] = logits.shape as [number, number, number]
   const flat = reshape(logits, [batch * length, vocab])
   // oneHot of -100 is a row of zeros; the factor below clears its log-sum-exp as well.
-  const known = tensor(Float32Array.from(rows.dataSync() as Int32Array, (l) => (l === -100 ? 0 : 1)), [batch * length])
+  const known = tensor(
+    Float32Array.from(rows.dataSync() as Int32Array, (l) => (l === -100 ? 0 : 1)),
+    [batch * length],
+  )
   const picked = sum(mul(flat, oneHot(rows, vocab)), 1)
   return reshape(mul(sub(logSumExp(flat, 1), picked), known), [batch, length])
 }

@@ -69,7 +69,8 @@ const completeNode = <I extends OpInputs, A extends object>(
 /** The cotangents, where a missing one turns into zeros only when it is read. */
 const orZeros = (dys: readonly (Tensor | null)[], shapes: readonly (readonly number[])[]): Tensor[] => {
   const list: Tensor[] = []
-  for (const [i, dy] of dys.entries()) Object.defineProperty(list, i, { get: () => dy ?? zeros(shapes[i]!), enumerable: true })
+  for (const [i, dy] of dys.entries())
+    Object.defineProperty(list, i, { get: () => dy ?? zeros(shapes[i]!), enumerable: true })
   return list
 }
 

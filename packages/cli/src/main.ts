@@ -1,0 +1,55 @@
+import { near } from '@graftjs/core'
+import { isGraftError } from '@graftjs/tensor/error'
+import type { Command } from './command.ts'
+import { devices } from './commands/devices.ts'
+import { generate } from './commands/generate.ts'
+import { logits } from './commands/logits.ts'
+import { train } from './commands/train.ts'
+
+const commands: Record<string, Command> = { train, generate, logits, devices }
+
+const usage = (): string =>
+  [
+    'graft: tune a pretrained transformer on your own data',
+    '',
+    ...Object.entries(commands).map(([name, { summary }]) => `  graft ${name.padEnd(10)} ${summary}`),
+    '',
+    'graft COMMAND --help says more. JSON goes to stdout (--json), everything else to stderr.',
+  ].join('\n')
+
+/** Runs one command line and returns the exit code. Only here does anything of Graft print. */
+export const main = async (argv: readonly string[]): Promise<number> => {
+  const [name, ...args] = argv
+  if (!name || name === '--help' || name === '-h') {
+    process.stdout.write(`${usage()}\n`)
+    return name ? 0 : 2
+  }
+  const command = commands[name]
+  if (!command) {
+    const close = near(name, Object.keys(commands))
+    process.stderr.write(
+      `graft: no command ${name}${close.length ? `; did you mean ${close.join(' or ')}?` : ''}\n\n${usage()}\n`,
+    )
+    return 2
+  }
+  if (args.includes('--help') || args.includes('-h')) {
+    process.stdout.write(`${command.help}\n`)
+    return 0
+  }
+  try {
+    await command.run(args)
+    return 0
+  } catch (error) {
+    process.stderr.write(`graft ${name}: ${oneLine(error)}\n`)
+    if (process.env.GRAFT_DEBUG) process.stderr.write(`${(error as Error).stack}\n`)
+    return 1
+  }
+}
+
+const oneLine = (error: unknown): string => {
+  const text = error instanceof Error ? error.message : String(error)
+  // A fault of ours names what is wrong; anything else is a bug, and its class helps to report it.
+  return isGraftError(error)
+    ? text
+    : `${(error as Error)?.name ?? 'Error'}: ${text.split('\n')[0]} (GRAFT_DEBUG=1 shows where)`
+}
