@@ -88,6 +88,9 @@ const choose = (logits: Float32Array, temperature: number, draw: Random): number
   if (temperature === 0) return best
   const weights = Float64Array.from(logits, (l) => Math.exp((l - logits[best]!) / temperature))
   let left = draw.uniform() * weights.reduce((a, b) => a + b, 0)
-  const at = weights.findIndex((w) => (left -= w) < 0)
-  return at < 0 ? best : at
+  for (const [id, weight] of weights.entries()) {
+    left -= weight
+    if (left < 0) return id
+  }
+  return best
 }

@@ -1,0 +1,5 @@
+export { decode, type Format, formats, rowBytes } from './formats.ts'
+export { type LinearOptions, type LowRankUpdate, linear } from './ops/linear.ts'
+export type { Variant } from './simd/choose-variant.ts'
+export { type SimdInfo, type SimdOptions, simdInfo, useSimd } from './simd/use-simd.ts'
+export { type StoredWeight, storedWeight } from './stored-weight.ts'

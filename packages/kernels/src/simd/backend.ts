@@ -1,0 +1,125 @@
+import { MathBackendCPU } from '@tensorflow/tfjs-backend-cpu'
+import type { backend_util, DataType, TensorInfo } from '@tensorflow/tfjs-core'
+import type { Allocator } from './allocator.ts'
+import type { KernelName } from './kernel-ids.ts'
+import type { Pool } from './pool.ts'
+
+type Values = backend_util.BackendValues
+type NumberArray = Float32Array | Int32Array | Uint8Array
+interface Entry {
+  values?: Values
+  dtype: DataType
+  refCount: number
+  /** Where it lies, once it lies in the shared memory. */
+  address?: number
+}
+
+/**
+ * A tfjs backend over one shared WebAssembly memory. Every stock cpu kernel works unchanged on views of that memory; fast
+ * kernels get addresses into it. What a stock kernel makes is a plain array until a fast kernel wants its address.
+ */
+export class SimdBackend extends MathBackendCPU {
+  readonly pool: Pool
+  readonly allocator: Allocator
+  /** Rows of the product kernel's tile. */
+  readonly tile: number
+  private scratch: { bytes: number; addresses: number[] } = { bytes: 0, addresses: [] }
+
+  constructor(pool: Pool, allocator: Allocator, tile: number) {
+    super()
+    this.pool = pool
+    this.allocator = allocator
+    this.tile = tile
+    // tfjs would print its advice to install tfjs-node.
+    ;(this as unknown as { firstUse: boolean }).firstUse = false
+  }
+
+  private entry(dataId: object): Entry {
+    return this.data.get(dataId) as Entry
+  }
+
+  private view(address: number, size: number, dtype: DataType): NumberArray {
+    const { buffer } = this.pool.memory
+    if (dtype === 'int32') return new Int32Array(buffer, address, size)
+    return dtype === 'bool' ? new Uint8Array(buffer, address, size) : new Float32Array(buffer, address, size)
+  }
+
+  override write(values: Values, shape: number[], dtype: DataType): object {
+    const dataId = super.write(values, shape, dtype)
+    // A stock kernel may hand on a window of its input (slice does); freeing the input would overwrite it.
+    if (ArrayBuffer.isView(values) && isShared(values.buffer))
+      this.entry(dataId).values = (values as NumberArray).slice()
+    return dataId
+  }
+
+  override move(dataId: object, values: Values, shape: number[], dtype: DataType, refCount: number): void {
+    const own = ArrayBuffer.isView(values) && isShared(values.buffer) ? (values as NumberArray).slice() : values
+    super.move(dataId, own, shape, dtype, refCount)
+  }
+
+  /** A new tensor in the shared memory, its contents undefined. */
+  output(shape: readonly number[], dtype: 'float32' | 'int32' = 'float32'): TensorInfo & { address: number } {
+    const size = shape.reduce((a, b) => a * b, 1)
+    const address = this.allocator.allocate(size * 4)
+    const dataId = super.write(this.view(address, size, dtype), [...shape], dtype)
+    this.entry(dataId).address = address
+    return { dataId, shape: [...shape], dtype, address }
+  }
+
+  /** The address of a tensor's numbers; a plain array is copied in, once. */
+  addressOf(t: TensorInfo): number {
+    const entry = this.entry(t.dataId)
+    if (entry.address !== undefined) return entry.address
+    const values = entry.values as NumberArray
+    const address = this.allocator.allocate(values.byteLength)
+    const inside = this.view(address, values.length, entry.dtype)
+    inside.set(values)
+    entry.values = inside
+    entry.address = address
+    return address
+  }
+
+  /** The numbers of a tensor as they lie: valid until it is freed. */
+  valuesOf(t: TensorInfo): NumberArray {
+    return this.entry(t.dataId).values as NumberArray
+  }
+
+  /** Each thread's private scratch holds at least so many bytes from here on. */
+  reserveScratch(bytes: number): void {
+    if (bytes <= this.scratch.bytes) return
+    for (const address of this.scratch.addresses) this.allocator.free(address)
+    this.scratch = { bytes: 0, addresses: [] }
+    const addresses = Array.from({ length: this.pool.threads }, () => this.allocator.allocate(bytes))
+    this.scratch = { bytes, addresses }
+    this.pool.setScratch(addresses)
+  }
+
+  /** Lends `bytes` of shared memory to `use` for one kernel. */
+  lend<T>(bytes: number, use: (address: number) => T): T {
+    const address = this.allocator.allocate(bytes)
+    try {
+      return use(address)
+    } finally {
+      this.allocator.free(address)
+    }
+  }
+
+  run(kernel: KernelName, tasks: number, args: readonly number[]): void {
+    this.pool.run(kernel, tasks, args)
+  }
+
+  override readSync(dataId: object): Values {
+    const values = super.readSync(dataId)
+    return this.entry(dataId).address === undefined ? values : (values as NumberArray).slice()
+  }
+
+  override disposeData(dataId: object, force = false): boolean {
+    const address = this.data.has(dataId) ? this.entry(dataId).address : undefined
+    const gone = super.disposeData(dataId, force)
+    if (gone && address !== undefined) this.allocator.free(address)
+    return gone
+  }
+}
+
+const isShared = (buffer: ArrayBufferLike): boolean =>
+  typeof SharedArrayBuffer !== 'undefined' && buffer instanceof SharedArrayBuffer

@@ -1,0 +1,3 @@
+export { lossSvg, sparkline } from './loss-chart.ts'
+export { type ProgressOptions, progress } from './progress.ts'
+export { type StepReport, type TrainOptions, type TrainResult, train } from './train.ts'
