@@ -15,7 +15,7 @@ const WIDTH: i32 = 12
 const STRIP: i32 = 64
 
 /** Four rows side by side, transposed into out[k][0..3] with `stride` bytes from k to k + 1. */
-function transpose4(r0: usize, r1: usize, r2: usize, r3: usize, k: i32, out: usize, stride: usize): void {
+export function transpose4(r0: usize, r1: usize, r2: usize, r3: usize, k: i32, out: usize, stride: usize): void {
   let i: i32 = 0
   for (; i + 4 <= k; i += 4) {
     const at = <usize>i << 2

@@ -1,5 +1,9 @@
 import { DONE, GENERATION, KERNEL, NEXT, STOP, TASKS } from './control'
+import { attention, attentionBack } from './attention'
+import { crossEntropy, crossEntropyMerge } from './cross-entropy'
+import { adamw, binary, binaryRows, binaryScalar, dropout, unary } from './elementwise'
 import { MR } from './micro'
+import { reduceRows, rmsNorm, rmsNormBack, rope, softmax, sumColumns, swiglu, swigluBack } from './rows'
 import { gatherRows, gemm, gemv, packA } from './gemm'
 
 /** For the test that a throwing worker surfaces. */
@@ -15,6 +19,24 @@ function runTask(kernel: i32, task: i32, thread: i32): void {
     case 2: gemm(task, thread); break
     case 3: gemv(task, thread); break
     case 4: gatherRows(task); break
+    case 5: unary(task); break
+    case 6: binary(task); break
+    case 7: binaryScalar(task); break
+    case 8: binaryRows(task); break
+    case 9: adamw(task); break
+    case 10: dropout(task); break
+    case 11: rmsNorm(task); break
+    case 12: rmsNormBack(task); break
+    case 13: rope(task); break
+    case 14: swiglu(task); break
+    case 15: swigluBack(task); break
+    case 16: reduceRows(task); break
+    case 17: sumColumns(task); break
+    case 18: softmax(task); break
+    case 19: attention(task, thread); break
+    case 20: attentionBack(task, thread); break
+    case 21: crossEntropy(task, thread); break
+    case 22: crossEntropyMerge(task, thread); break
     default: unreachable()
   }
 }

@@ -1,8 +1,16 @@
+import { registerAttention } from './attention.ts'
 import { registerBatchMatMul } from './batch-mat-mul.ts'
+import { registerCrossEntropy } from './cross-entropy.ts'
+import { registerElementwise } from './elementwise.ts'
 import { registerLinear } from './linear.ts'
+import { registerRows } from './rows.ts'
 
 /** Puts the fast versions in place of the stock ones on `simd`, once. */
 export const registerFastKernels = (): void => {
   registerBatchMatMul()
   registerLinear()
+  registerElementwise()
+  registerRows()
+  registerAttention()
+  registerCrossEntropy()
 }

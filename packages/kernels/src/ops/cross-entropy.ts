@@ -1,0 +1,51 @@
+import { defineOp, expandDims, isTaping, logSumExp, matMul, mul, oneHot, type RefArray, sub, softmax, sum, type Tensor, tensor, zeros } from '@graftjs/tensor'
+
+import type { StoredWeight } from '../stored-weight.ts'
+import { hostDense, type StoredAttrs, storedAttrs } from './dense.ts'
+
+export interface CrossEntropyAttrs extends StoredAttrs {
+  /** Makes the gradient for the hidden state in the same pass. */
+  readonly graded: boolean
+}
+
+/** nll [n], and while taping d nll / d hidden [n, d]: one pass over the vocabulary serves both. */
+const run = defineOp<{ hidden: Tensor; w: Tensor; labels: Tensor }, CrossEntropyAttrs>({
+  name: 'GraftCrossEntropy',
+  composed: ({ hidden, w, labels }, attrs) => {
+    const weight = attrs.format === 'f32' ? w : tensor(hostDense(w, attrs), [attrs.rows, attrs.cols])
+    const logits = matMul(hidden, weight, false, true)
+    const target = oneHot(labels, attrs.rows) // all zeros where the label is -100
+    const known = sum(target, 1)
+    const nll = mul(known, sub(logSumExp(logits, 1), sum(mul(logits, target), 1)))
+    const grad = attrs.graded ? mul(expandDims(known, 1), matMul(sub(softmax(logits), target), weight)) : zeros([0])
+    return [nll, grad]
+  },
+  save: { outputs: [1] },
+  gradient: ([dy], { out1 }) => ({ hidden: () => mul(expandDims(dy!, 1), out1!) }),
+})
+
+/** In float64, for the parity tests. */
+export const referenceCrossEntropy = (hidden: RefArray, weight: Float32Array, labels: Int32Array, vocab: number): { nll: Float64Array; grad: Float64Array } => {
+  const [n, d] = hidden.shape as [number, number]
+  const nll = new Float64Array(n)
+  const grad = new Float64Array(n * d)
+  for (let r = 0; r < n; r++) {
+    if (labels[r] === -100) continue
+    const logits = Float64Array.from({ length: vocab }, (_, v) => hidden.data.subarray(r * d, (r + 1) * d).reduce((s, x, i) => s + x * weight[v * d + i]!, 0))
+    const most = Math.max(...logits)
+    const total = logits.reduce((s, l) => s + Math.exp(l - most), 0)
+    nll[r] = most + Math.log(total) - logits[labels[r]!]!
+    for (let v = 0; v < vocab; v++) {
+      const p = Math.exp(logits[v]! - most) / total - (v === labels[r] ? 1 : 0)
+      for (let i = 0; i < d; i++) grad[r * d + i]! += p * weight[v * d + i]!
+    }
+  }
+  return { nll, grad }
+}
+
+/**
+ * Negative log-likelihood of each label under softmax(hidden · Wᵀ): hidden [n, d], labels int32 [n] -> [n]; 0 where the
+ * label is -100. Logits are never formed on `simd`, and only rows with a label are computed.
+ */
+export const crossEntropy = (hidden: Tensor, w: StoredWeight, labels: Tensor): Tensor =>
+  run({ hidden, w: w.data, labels }, { ...storedAttrs(w), graded: isTaping() })[0]!
