@@ -4,7 +4,7 @@ import { GraftError } from '@graftjs/tensor/error'
 type Attrs = { sign: 1 | -1 }
 type Inputs = { x: Tensor; positions: Tensor; cos: Tensor; sin: Tensor }
 
-const run = defineOp<Inputs, Attrs>({
+const run: (inputs: Inputs, attrs: Attrs) => Tensor[] = defineOp<Inputs, Attrs>({
   name: 'GraftRope',
   composed: ({ x, positions, cos, sin }, { sign }) => {
     const [batch, length, heads, dim] = x.shape as [number, number, number, number]
