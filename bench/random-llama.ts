@@ -1,0 +1,28 @@
+import type { Model } from '@graftjs/core'
+import { storedWeight } from '@graftjs/kernels'
+import { type LlamaConfig, llama, vectorWeight } from '@graftjs/models'
+import { random } from '@graftjs/tensor'
+
+export const smolLm2: LlamaConfig = {
+  vocabSize: 49152,
+  hiddenSize: 576,
+  intermediateSize: 1536,
+  numHiddenLayers: 30,
+  numAttentionHeads: 9,
+  numKeyValueHeads: 3,
+  headDim: 64,
+  rmsNormEps: 1e-5,
+  ropeTheta: 100000,
+  maxPositionEmbeddings: 8192,
+  tieWordEmbeddings: true,
+}
+
+/** SmolLM2-135M's shapes with random float32 weights: speed does not depend on their values. */
+export const randomLlama = (config: LlamaConfig): Model =>
+  llama(config, {
+    matrix: (name, [rows, cols]) => {
+      const values = random(0, name).fill(new Float32Array(rows * cols), 'uniform')
+      return storedWeight(name, 'f32', values.map((v) => (v - 0.5) * 0.07), [rows, cols])
+    },
+    vector: (name, size) => vectorWeight(name, new Float32Array(size).fill(1)),
+  })

@@ -1,0 +1,5 @@
+export { createCache, type KeyValueCache } from './cache.ts'
+export { type GenerateOptions, generate } from './generate.ts'
+export { type LlamaConfig, llama, type WeightSource } from './llama.ts'
+export { padRows } from './pad.ts'
+export { type VectorWeight, vectorWeight } from './vector-weight.ts'
