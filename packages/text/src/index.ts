@@ -1,0 +1,5 @@
+export { type RenderOptions, renderChat } from './render-chat.ts'
+export { type StreamDecoder, streamDecoder } from './stream-decoder.ts'
+export type { ChatMessage, ChatOptions, ChatTemplate, Tokenizer } from './tokenizer.ts'
+export { tokenizerFromGguf } from './tokenizer-from-gguf.ts'
+export { tokenizerFromJson } from './tokenizer-from-json.ts'
