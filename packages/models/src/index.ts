@@ -1,5 +1,8 @@
+export { type Kinded, loadAdapter, saveAdapter } from './adapter.ts'
 export { createCache, type KeyValueCache } from './cache.ts'
+export { type FetchOptions, fetchModel } from './fetch-model.ts'
 export { type GenerateOptions, generate } from './generate.ts'
 export { type LlamaConfig, llama, type WeightSource } from './llama.ts'
+export { type LoadedModel, loadModel } from './load-model.ts'
 export { padRows } from './pad.ts'
 export { type VectorWeight, vectorWeight } from './vector-weight.ts'
