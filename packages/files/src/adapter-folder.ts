@@ -14,7 +14,12 @@ export const peftKey = {
   toDisk: (path: string): string => PREFIX + path,
   fromDisk: (key: string, file: string): string => {
     if (key.startsWith(PREFIX)) return key.slice(PREFIX.length)
-    throw new GraftError({ code: 'bad-file', culprit: file, given: `the key ${key}`, expected: `keys that begin with ${PREFIX}` })
+    throw new GraftError({
+      code: 'bad-file',
+      culprit: file,
+      given: `the key ${key}`,
+      expected: `keys that begin with ${PREFIX}`,
+    })
   },
 }
 
@@ -32,19 +37,32 @@ export const readAdapter = async (dir: string): Promise<AdapterFolder> => {
       () => true,
       () => false,
     )
-  if (!(await exists(CONFIG))) throw new GraftError({ code: 'no-file', culprit: `${dir}/${CONFIG}`, given: 'no such file', expected: 'a folder that PEFT or Graft wrote' })
+  if (!(await exists(CONFIG)))
+    throw new GraftError({
+      code: 'no-file',
+      culprit: `${dir}/${CONFIG}`,
+      given: 'no such file',
+      expected: 'a folder that PEFT or Graft wrote',
+    })
   if (!(await exists(WEIGHTS))) {
     const pickle = await exists('adapter_model.bin')
     throw new GraftError({
       code: 'no-file',
       culprit: `${dir}/${WEIGHTS}`,
       given: pickle ? 'adapter_model.bin, a pickle, which can run code when read' : 'no such file',
-      expected: pickle ? 'safetensors: load it in Python and save_pretrained(…, safe_serialization=True)' : 'the weights beside the config',
+      expected: pickle
+        ? 'safetensors: load it in Python and save_pretrained(…, safe_serialization=True)'
+        : 'the weights beside the config',
     })
   }
   const config = strictJson(await readFile(`${dir}/${CONFIG}`, 'utf8'), `${dir}/${CONFIG}`)
   if (typeof config !== 'object' || config === null || Array.isArray(config))
-    throw new GraftError({ code: 'bad-file', culprit: `${dir}/${CONFIG}`, given: 'no object', expected: 'a JSON object' })
+    throw new GraftError({
+      code: 'bad-file',
+      culprit: `${dir}/${CONFIG}`,
+      given: 'no object',
+      expected: 'a JSON object',
+    })
   const source = await fileSource(`${dir}/${WEIGHTS}`)
   try {
     const file = await openSafetensors(source)
@@ -71,7 +89,14 @@ const pythonJson = (value: Json): string => {
   const sorted = (v: Json): Json => {
     if (Array.isArray(v)) return v.map(sorted)
     if (typeof v !== 'object' || v === null) return v
-    return Object.fromEntries(Object.keys(v).sort().map((key) => [key, sorted(v[key]!)]))
+    return Object.fromEntries(
+      Object.keys(v)
+        .sort()
+        .map((key) => [key, sorted(v[key]!)]),
+    )
   }
-  return JSON.stringify(sorted(value), null, 2).replace(/[\u007f-\uffff]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`)
+  return JSON.stringify(sorted(value), null, 2).replace(
+    /[\u007f-\uffff]/g,
+    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
 }

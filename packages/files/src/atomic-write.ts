@@ -40,16 +40,25 @@ export const nodeFs = async (): Promise<WriteFs> => {
 }
 
 /** A name beside the target that no two writers share. */
-const temporaryName = (path: string): string => `${path}.tmp-${Date.now().toString(36)}-${Math.floor(Math.random() * 2 ** 32).toString(36)}`
+const temporaryName = (path: string): string =>
+  `${path}.tmp-${Date.now().toString(36)}-${Math.floor(Math.random() * 2 ** 32).toString(36)}`
 
 /**
  * Writes several files of one folder: every file is first written and flushed beside its target, then all are renamed over.
  * Whatever fails before the first rename (a full disk, say) leaves the old files as they were and no litter. Put the file
  * that readers check last: a kill between two renames leaves new files before it and the old one.
  */
-export const atomicWrite = async (dir: string, files: readonly (readonly [name: string, bytes: Uint8Array])[], given?: WriteFs): Promise<void> => {
+export const atomicWrite = async (
+  dir: string,
+  files: readonly (readonly [name: string, bytes: Uint8Array])[],
+  given?: WriteFs,
+): Promise<void> => {
   const fs = given ?? (await nodeFs())
-  const pending = files.map(([name, bytes]) => ({ target: `${dir}/${name}`, temporary: temporaryName(`${dir}/${name}`), bytes }))
+  const pending = files.map(([name, bytes]) => ({
+    target: `${dir}/${name}`,
+    temporary: temporaryName(`${dir}/${name}`),
+    bytes,
+  }))
   try {
     await fs.mkdir(dir)
     for (const { temporary, bytes } of pending) await fs.writeFlushed(temporary, bytes)

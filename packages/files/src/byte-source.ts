@@ -35,7 +35,12 @@ export const blobSource = (blob: Blob, name = 'file'): ByteSource => ({
 export const fileSource = async (path: string): Promise<ByteSource> => {
   const { open } = await import('node:fs/promises')
   const handle = await open(path, 'r').catch((cause: Error) => {
-    throw new GraftError({ code: 'no-file', culprit: path, message: `${path}: cannot be opened (${cause.message})`, cause })
+    throw new GraftError({
+      code: 'no-file',
+      culprit: path,
+      message: `${path}: cannot be opened (${cause.message})`,
+      cause,
+    })
   })
   const { size } = await handle.stat()
   return {
@@ -45,7 +50,13 @@ export const fileSource = async (path: string): Promise<ByteSource> => {
       checkRange(path, size, offset, length)
       const bytes = new Uint8Array(length)
       const { bytesRead } = await handle.read(bytes, 0, length, offset)
-      if (bytesRead !== length) throw new GraftError({ code: 'bad-file', culprit: path, given: `${bytesRead} bytes at ${offset}`, expected: `${length}: was the file cut while it was read?` })
+      if (bytesRead !== length)
+        throw new GraftError({
+          code: 'bad-file',
+          culprit: path,
+          given: `${bytesRead} bytes at ${offset}`,
+          expected: `${length}: was the file cut while it was read?`,
+        })
       return bytes
     },
     close: () => handle.close(),
@@ -54,5 +65,10 @@ export const fileSource = async (path: string): Promise<ByteSource> => {
 
 const checkRange = (name: string, size: number, offset: number, length: number): void => {
   if (offset >= 0 && length >= 0 && offset + length <= size) return
-  throw new GraftError({ code: 'bad-file', culprit: name, given: `a read of ${length} bytes at ${offset}`, expected: `a range within ${size} bytes` })
+  throw new GraftError({
+    code: 'bad-file',
+    culprit: name,
+    given: `a read of ${length} bytes at ${offset}`,
+    expected: `a range within ${size} bytes`,
+  })
 }

@@ -13,7 +13,14 @@ export interface DownloadOptions {
 }
 
 /** Downloads to a file beside the target, hashing as it goes; renames when whole. Returns the SHA-256. */
-export const download = async ({ url, file, sha256, patienceMs = 30_000, onProgress, signal }: DownloadOptions): Promise<string> => {
+export const download = async ({
+  url,
+  file,
+  sha256,
+  patienceMs = 30_000,
+  onProgress,
+  signal,
+}: DownloadOptions): Promise<string> => {
   const { createHash } = await import('node:crypto')
   const { mkdir, open, rename, rm } = await import('node:fs/promises')
   const { dirname } = await import('node:path')
@@ -37,15 +44,22 @@ export const download = async ({ url, file, sha256, patienceMs = 30_000, onProgr
       await handle.close()
     }
     const encoded = response.headers.get('content-encoding')
-    if (total !== undefined && !encoded && received !== total) throw new GraftError({ code: 'cut-short', culprit: url, given: `${received} bytes`, expected: `${total}` })
+    if (total !== undefined && !encoded && received !== total)
+      throw new GraftError({ code: 'cut-short', culprit: url, given: `${received} bytes`, expected: `${total}` })
     const found = hash.digest('hex')
-    if (sha256 && found !== sha256) throw new GraftError({ code: 'bad-checksum', culprit: url, given: `SHA-256 ${found}`, expected: sha256 })
+    if (sha256 && found !== sha256)
+      throw new GraftError({ code: 'bad-checksum', culprit: url, given: `SHA-256 ${found}`, expected: sha256 })
     await rename(temporary, file)
     return found
   } catch (cause) {
     await rm(temporary, { force: true })
     if (cause instanceof GraftError) throw cause
-    throw new GraftError({ code: 'download-failed', culprit: url, message: `${url}: the download failed (${(cause as Error).message})`, cause })
+    throw new GraftError({
+      code: 'download-failed',
+      culprit: url,
+      message: `${url}: the download failed (${(cause as Error).message})`,
+      cause,
+    })
   }
 }
 
@@ -57,11 +71,16 @@ const answer = async (url: string, patienceMs: number, signal?: AbortSignal): Pr
   signal?.addEventListener('abort', give)
   try {
     const response = await fetch(url, { signal: headersOnly.signal, redirect: 'follow' })
-    if (!response.ok) throw new GraftError({ code: 'no-answer', culprit: url, given: `status ${response.status}`, expected: '200' })
+    if (!response.ok)
+      throw new GraftError({ code: 'no-answer', culprit: url, given: `status ${response.status}`, expected: '200' })
     return response
   } catch (cause) {
     if (cause instanceof GraftError) throw cause
-    const why = patience.aborted ? `no answer within ${patienceMs / 1000} s` : ((cause as Error).cause instanceof Error ? ((cause as Error).cause as Error).message : (cause as Error).message)
+    const why = patience.aborted
+      ? `no answer within ${patienceMs / 1000} s`
+      : (cause as Error).cause instanceof Error
+        ? ((cause as Error).cause as Error).message
+        : (cause as Error).message
     throw new GraftError({ code: 'no-answer', culprit: url, message: `${url}: ${why}`, cause })
   } finally {
     // The body may take its time.

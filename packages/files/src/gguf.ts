@@ -50,7 +50,10 @@ export const openGguf = async (source: ByteSource): Promise<Gguf> => {
   if ((await r.u32()) !== 0x46554747) throw r.bad('no GGUF magic', 'a file that begins with "GGUF"')
   const version = await r.u32()
   if (version !== 2 && version !== 3)
-    throw r.bad(`version ${version}${(version & 0xffff) === 0 && version ? ' (a big-endian file?)' : ''}`, 'version 2 or 3, little endian')
+    throw r.bad(
+      `version ${version}${(version & 0xffff) === 0 && version ? ' (a big-endian file?)' : ''}`,
+      'version 2 or 3, little endian',
+    )
   const tensorCount = await r.count('tensors', CAP.tensors)
   const keyCount = await r.count('metadata keys', CAP.keys)
   const metadata = new Map<string, GgufValue>()
@@ -66,7 +69,8 @@ export const openGguf = async (source: ByteSource): Promise<Gguf> => {
   let expected = 0
   for (let i = 0; i < tensorCount; i++) {
     const info = await readInfo(r, infos)
-    if (info.offset !== expected) throw r.bad(`tensor ${info.name} at offset ${info.offset}`, `${expected}, where the one before ends`)
+    if (info.offset !== expected)
+      throw r.bad(`tensor ${info.name} at offset ${info.offset}`, `${expected}, where the one before ends`)
     expected = pad(info.offset + info.bytes, alignment)
     if (!Number.isSafeInteger(expected)) throw r.bad(`tensor ${info.name} of ${info.bytes} bytes`, 'offsets below 2^53')
     infos.set(info.name, info)
@@ -81,9 +85,22 @@ export const openGguf = async (source: ByteSource): Promise<Gguf> => {
     tensors: infos,
     read: async (name) => {
       const info = infos.get(name)
-      if (!info) throw new GraftError({ code: 'no-tensor', culprit: source.name, given: name, expected: `one of its ${infos.size} tensors` })
+      if (!info)
+        throw new GraftError({
+          code: 'no-tensor',
+          culprit: source.name,
+          given: name,
+          expected: `one of its ${infos.size} tensors`,
+        })
       if (!Object.values(readable).some((t) => t.name === info.type))
-        throw new GraftError({ code: 'unsupported-type', culprit: `${source.name}: ${name}`, given: info.type, expected: Object.values(readable).map((t) => t.name).join(', ') })
+        throw new GraftError({
+          code: 'unsupported-type',
+          culprit: `${source.name}: ${name}`,
+          given: info.type,
+          expected: Object.values(readable)
+            .map((t) => t.name)
+            .join(', '),
+        })
       return source.read(start + info.offset, info.bytes)
     },
   }
@@ -93,7 +110,14 @@ const pad = (n: number, to: number): number => Math.ceil(n / to) * to
 
 const alignmentOf = (metadata: ReadonlyMap<string, GgufValue>, r: Reader): number => {
   const value = metadata.get('general.alignment') ?? 32
-  if (typeof value === 'number' && Number.isInteger(value) && value > 0 && value <= 65536 && (value & (value - 1)) === 0) return value
+  if (
+    typeof value === 'number' &&
+    Number.isInteger(value) &&
+    value > 0 &&
+    value <= 65536 &&
+    (value & (value - 1)) === 0
+  )
+    return value
   throw r.bad(`general.alignment ${String(value)}`, 'a power of two')
 }
 
@@ -110,8 +134,15 @@ const readInfo = async (r: Reader, before: ReadonlyMap<string, unknown>): Promis
   if (!type) throw r.bad(`type ${id} in ${name}`, 'a tensor type that this version knows')
   const numbers = shape.reduce((a, b) => a * b, 1)
   if (!Number.isSafeInteger(numbers)) throw r.bad(`${name} of shape [${shape}]`, 'fewer than 2^53 numbers')
-  if ((shape.at(-1) ?? 1) % type.numbers !== 0) throw r.bad(`${name} with rows of ${shape.at(-1)}`, `a multiple of ${type.numbers}, the block of ${type.name}`)
-  return { name, type: type.name, shape, bytes: (numbers / type.numbers) * type.bytes, offset: await r.size(`offset of ${name}`) }
+  if ((shape.at(-1) ?? 1) % type.numbers !== 0)
+    throw r.bad(`${name} with rows of ${shape.at(-1)}`, `a multiple of ${type.numbers}, the block of ${type.name}`)
+  return {
+    name,
+    type: type.name,
+    shape,
+    bytes: (numbers / type.numbers) * type.bytes,
+    offset: await r.size(`offset of ${name}`),
+  }
 }
 
 interface Reader {
@@ -128,13 +159,18 @@ interface Reader {
 const createReader = async (source: ByteSource): Promise<Reader> => {
   const decoder = new TextDecoder()
   let window: Uint8Array = new Uint8Array(0)
-  let view = new DataView(new ArrayBuffer(0))
+  let view: DataView = new DataView(new ArrayBuffer(0))
   let [base, at] = [0, 0]
-  const bad = (given: string, expected: string): GraftError => new GraftError({ code: 'bad-file', culprit: source.name, given, expected })
+  const bad = (given: string, expected: string): GraftError =>
+    new GraftError({ code: 'bad-file', culprit: source.name, given, expected })
   const left = (): number => source.size - base - at
   const need = async (bytes: number): Promise<void> => {
     if (at + bytes <= window.length) return
-    if (bytes > left()) throw bad(`${left()} bytes where ${bytes} should follow (at ${base + at})`, 'a whole header: is the file cut short?')
+    if (bytes > left())
+      throw bad(
+        `${left()} bytes where ${bytes} should follow (at ${base + at})`,
+        'a whole header: is the file cut short?',
+      )
     base += at
     at = 0
     window = await source.read(base, Math.min(Math.max(bytes, 1 << 20), source.size - base))
@@ -195,7 +231,8 @@ const createReader = async (source: ByteSource): Promise<Reader> => {
   }
   const array = async (key: string): Promise<GgufValue[]> => {
     const type = await u32()
-    if (type === 9 || (type !== 8 && !scalarBytes[type])) throw bad(`an array of type ${type} in ${key}`, 'numbers, booleans or strings')
+    if (type === 9 || (type !== 8 && !scalarBytes[type]))
+      throw bad(`an array of type ${type} in ${key}`, 'numbers, booleans or strings')
     const n = await count(`elements of ${key}`, CAP.array)
     const least = type === 8 ? 8 : scalarBytes[type]!
     if (n * least > left()) throw bad(`${n} elements of ${key} in ${left()} bytes`, 'an array within the file')
@@ -220,4 +257,5 @@ const createReader = async (source: ByteSource): Promise<Reader> => {
   return { position: () => base + at, bad, u32, size, count, string, value }
 }
 
-const narrow = (n: bigint): number | bigint => (n >= BigInt(Number.MIN_SAFE_INTEGER) && n <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(n) : n)
+const narrow = (n: bigint): number | bigint =>
+  n >= BigInt(Number.MIN_SAFE_INTEGER) && n <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(n) : n

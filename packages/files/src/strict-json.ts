@@ -11,10 +11,22 @@ export const strictJson = (text: string, name: string): Json => {
   try {
     value = JSON.parse(text) as Json
   } catch (cause) {
-    throw new GraftError({ code: 'bad-file', culprit: name, given: `no valid JSON (${(cause as Error).message})`, expected: 'JSON', cause })
+    throw new GraftError({
+      code: 'bad-file',
+      culprit: name,
+      given: `no valid JSON (${(cause as Error).message})`,
+      expected: 'JSON',
+      cause,
+    })
   }
   const twice = duplicateKey(text)
-  if (twice !== undefined) throw new GraftError({ code: 'bad-file', culprit: name, given: `the key ${JSON.stringify(twice)} twice in one object`, expected: 'each key once' })
+  if (twice !== undefined)
+    throw new GraftError({
+      code: 'bad-file',
+      culprit: name,
+      given: `the key ${JSON.stringify(twice)} twice in one object`,
+      expected: 'each key once',
+    })
   return value
 }
 

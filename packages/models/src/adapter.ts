@@ -14,12 +14,23 @@ const loadedConfigs = new WeakMap<Tuned, JsonObject>()
 /** Writes adapter_config.json and adapter_model.safetensors as PEFT writes them. Atomic: what was there stays whole if it fails. */
 export const saveAdapter = async (tuned: Tuned, dir: string, options: { fs?: WriteFs } = {}): Promise<void> => {
   const { method, model, params } = tuned
-  if (!method?.kind) throw new GraftError({ code: 'not-saveable', culprit: method?.name ?? 'model', given: 'a method without a file format', expected: 'one that PEFT knows, such as lora' })
+  if (!method?.kind)
+    throw new GraftError({
+      code: 'not-saveable',
+      culprit: method?.name ?? 'model',
+      given: 'a method without a file format',
+      expected: 'one that PEFT knows, such as lora',
+    })
   const own = method.kind.write(method)
   const before = loadedConfigs.get(tuned)
   // A config that was loaded already says all this in its own words; it is kept byte for byte.
   const config = before ?? { ...own, base_model_name_or_path: (model as Partial<LoadedModel>).name ?? null }
-  const tensors = new Map([...params.all].map(([path, param]) => [path, fromFloat32(path, param.shape, param.value.dataSync() as Float32Array)]))
+  const tensors = new Map(
+    [...params.all].map(([path, param]) => [
+      path,
+      fromFloat32(path, param.shape, param.value.dataSync() as Float32Array),
+    ]),
+  )
   await writeAdapter(dir, { config, tensors }, options.fs)
 }
 
@@ -29,7 +40,12 @@ export const loadAdapter = async (model: Model, dir: string, methods: readonly K
   const type = config.peft_type
   const found = methods.find(({ kind }) => kind.peftType === type)
   if (!found)
-    throw new GraftError({ code: 'unknown-method', culprit: `${dir}: peft_type`, given: JSON.stringify(type ?? null), expected: `one of ${methods.map(({ kind }) => kind.peftType).join(', ')}` })
+    throw new GraftError({
+      code: 'unknown-method',
+      culprit: `${dir}: peft_type`,
+      given: JSON.stringify(type ?? null),
+      expected: `one of ${methods.map(({ kind }) => kind.peftType).join(', ')}`,
+    })
   const values = new Map([...tensors].map(([path, tensor]) => [path, { shape: tensor.shape, data: toFloat32(tensor) }]))
   const tuned = attach(model, found.kind.read(config), { values })
   loadedConfigs.set(tuned, config)

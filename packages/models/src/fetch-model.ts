@@ -13,7 +13,10 @@ export interface FetchOptions {
 const needed = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'model.safetensors']
 
 /** Brings a model of the Hugging Face hub to the cache and returns its folder. A file appears there only when it is whole. */
-export const fetchModel = async (id: string, { offline = false, patienceMs = 30_000, onProgress, signal }: FetchOptions = {}): Promise<string> => {
+export const fetchModel = async (
+  id: string,
+  { offline = false, patienceMs = 30_000, onProgress, signal }: FetchOptions = {},
+): Promise<string> => {
   const { access } = await import('node:fs/promises')
   const dir = `${cacheDir()}/hub/${id.replaceAll('/', '--')}`
   const endpoint = process.env.HF_ENDPOINT ?? 'https://huggingface.co'
@@ -23,13 +26,21 @@ export const fetchModel = async (id: string, { offline = false, patienceMs = 30_
       () => false,
     )
     if (here) continue
-    if (offline) throw new GraftError({ code: 'not-cached', culprit: `${id}/${file}`, given: 'a cache without it', expected: 'a download first' })
+    if (offline)
+      throw new GraftError({
+        code: 'not-cached',
+        culprit: `${id}/${file}`,
+        given: 'a cache without it',
+        expected: 'a download first',
+      })
     await download({
       url: `${endpoint}/${id}/resolve/main/${file}`,
       file: `${dir}/${file}`,
       patienceMs,
       ...(signal && { signal }),
-      ...(onProgress && { onProgress: (received: number, total: number | undefined) => onProgress(file, received, total) }),
+      ...(onProgress && {
+        onProgress: (received: number, total: number | undefined) => onProgress(file, received, total),
+      }),
     })
   }
   return dir

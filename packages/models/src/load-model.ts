@@ -1,7 +1,16 @@
 import type { Model } from '@graftjs/core'
 import { near } from '@graftjs/core'
-import { type ByteSource, fileSource, type Gguf, type Json, openGguf, openSafetensors, strictJson, toFloat32 } from '@graftjs/files'
-import { type Format, type StoredWeight, decode, rowBytes, simdInfo, storedWeight, useSimd } from '@graftjs/kernels'
+import {
+  type ByteSource,
+  fileSource,
+  type Gguf,
+  type Json,
+  openGguf,
+  openSafetensors,
+  strictJson,
+  toFloat32,
+} from '@graftjs/files'
+import { decode, type Format, rowBytes, type StoredWeight, simdInfo, storedWeight, useSimd } from '@graftjs/kernels'
 import { backendName } from '@graftjs/tensor'
 import { GraftError } from '@graftjs/tensor/error'
 import { type Tokenizer, tokenizerFromGguf, tokenizerFromJson } from '@graftjs/text'
@@ -29,9 +38,20 @@ export const loadModel = async (where: string): Promise<LoadedModel> => {
   const { stat } = await import('node:fs/promises')
   const found = await stat(where).catch(() => undefined)
   if (found?.isDirectory()) return loadFolder(where, where)
-  if (found) throw new GraftError({ code: 'bad-model', culprit: where, given: 'a file that is no .gguf', expected: 'a hub id, a folder with config.json and safetensors, or a .gguf file' })
+  if (found)
+    throw new GraftError({
+      code: 'bad-model',
+      culprit: where,
+      given: 'a file that is no .gguf',
+      expected: 'a hub id, a folder with config.json and safetensors, or a .gguf file',
+    })
   if (!/^[\w.-]+\/[\w.-]+$/.test(where) || where.startsWith('.'))
-    throw new GraftError({ code: 'no-file', culprit: where, given: 'no such file or folder', expected: 'a hub id (owner/name), a folder with config.json and safetensors, or a .gguf file' })
+    throw new GraftError({
+      code: 'no-file',
+      culprit: where,
+      given: 'no such file or folder',
+      expected: 'a hub id (owner/name), a folder with config.json and safetensors, or a .gguf file',
+    })
   return loadFolder(await fetchModel(where), where)
 }
 
@@ -39,11 +59,20 @@ const loadFolder = async (dir: string, name: string): Promise<LoadedModel> => {
   const { readFile } = await import('node:fs/promises')
   const text = (file: string): Promise<string | undefined> => readFile(`${dir}/${file}`, 'utf8').catch(() => undefined)
   const json = await text('config.json')
-  if (json === undefined) throw new GraftError({ code: 'no-file', culprit: `${dir}/config.json`, given: 'no such file', expected: 'a model folder as transformers writes it' })
+  if (json === undefined)
+    throw new GraftError({
+      code: 'no-file',
+      culprit: `${dir}/config.json`,
+      given: 'no such file',
+      expected: 'a model folder as transformers writes it',
+    })
   const config = llamaFromJson(strictJson(json, `${dir}/config.json`) as { [key: string]: Json }, `${dir}/config.json`)
   const weights = await collect(await fileSource(`${dir}/model.safetensors`), readSafetensors)
   const tokenizerJson = await text('tokenizer.json')
-  const tokenizer = tokenizerJson === undefined ? undefined : tokenizerFromJson(tokenizerJson, (await text('tokenizer_config.json')) ?? {}, await text('chat_template.jinja'))
+  const tokenizer =
+    tokenizerJson === undefined
+      ? undefined
+      : tokenizerFromJson(tokenizerJson, (await text('tokenizer_config.json')) ?? {}, await text('chat_template.jinja'))
   return finish(config, weights, `${dir}/model.safetensors`, name, tokenizer)
 }
 
@@ -52,10 +81,22 @@ const loadGguf = async (file: string): Promise<LoadedModel> => {
   try {
     const gguf = await openGguf(source)
     const embedding = gguf.tensors.get('token_embd.weight')
-    if (!embedding) throw new GraftError({ code: 'bad-file', culprit: file, given: 'no token_embd.weight', expected: 'a language model' })
+    if (!embedding)
+      throw new GraftError({
+        code: 'bad-file',
+        culprit: file,
+        given: 'no token_embd.weight',
+        expected: 'a language model',
+      })
     const config = llamaFromGguf(gguf.metadata, !gguf.tensors.has('output.weight'), embedding.shape[0]!, file)
     const weights = await readGguf(gguf, config)
-    return finish(config, weights, file, file, gguf.metadata.has('tokenizer.ggml.model') ? tokenizerFromGguf(gguf.metadata) : undefined)
+    return finish(
+      config,
+      weights,
+      file,
+      file,
+      gguf.metadata.has('tokenizer.ggml.model') ? tokenizerFromGguf(gguf.metadata) : undefined,
+    )
   } finally {
     await source.close()
   }
@@ -85,14 +126,27 @@ const readSafetensors = async (source: ByteSource): Promise<Weights> => {
   for (const [name, { dtype }] of file.tensors) {
     const format = safetensorsFormats[dtype]
     const tensor = await file.read(name)
-    weights.set(name, format ? { format, shape: tensor.shape, bytes: tensor.bytes } : { format: 'f32', shape: tensor.shape, bytes: bytesOf(toFloat32(tensor)) })
+    weights.set(
+      name,
+      format
+        ? { format, shape: tensor.shape, bytes: tensor.bytes }
+        : { format: 'f32', shape: tensor.shape, bytes: bytesOf(toFloat32(tensor)) },
+    )
   }
   return weights
 }
 
-const bytesOf = (values: Float32Array): Uint8Array => new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
+const bytesOf = (values: Float32Array): Uint8Array =>
+  new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
 
-const ggufFormats: Partial<Record<string, Format>> = { F32: 'f32', F16: 'f16', BF16: 'bf16', Q8_0: 'q8_0', Q4_0: 'q4_0', Q4_1: 'q4_1' }
+const ggufFormats: Partial<Record<string, Format>> = {
+  F32: 'f32',
+  F16: 'f16',
+  BF16: 'bf16',
+  Q8_0: 'q8_0',
+  Q4_0: 'q4_0',
+  Q4_1: 'q4_1',
+}
 const ggufParts: Record<string, string> = {
   attn_norm: 'input_layernorm',
   ffn_norm: 'post_attention_layernorm',
@@ -104,7 +158,11 @@ const ggufParts: Record<string, string> = {
   ffn_up: 'mlp.up_proj',
   ffn_down: 'mlp.down_proj',
 }
-const ggufWhole: Record<string, string> = { 'token_embd.weight': 'model.embed_tokens.weight', 'output_norm.weight': 'model.norm.weight', 'output.weight': 'lm_head.weight' }
+const ggufWhole: Record<string, string> = {
+  'token_embd.weight': 'model.embed_tokens.weight',
+  'output_norm.weight': 'model.norm.weight',
+  'output.weight': 'lm_head.weight',
+}
 
 const readGguf = async (gguf: Gguf, config: LlamaConfig): Promise<Weights> => {
   const weights: Weights = new Map()
@@ -114,7 +172,11 @@ const readGguf = async (gguf: Gguf, config: LlamaConfig): Promise<Weights> => {
     const stored = await gguf.read(name)
     const format = ggufFormats[type]!
     const heads = part === 'attn_q' ? config.numAttentionHeads : part === 'attn_k' ? config.numKeyValueHeads : 0
-    weights.set(to, { format, shape, bytes: heads ? unpermuteRows(stored, rowBytes(format, shape[1]!), config.headDim, heads) : stored })
+    weights.set(to, {
+      format,
+      shape,
+      bytes: heads ? unpermuteRows(stored, rowBytes(format, shape[1]!), config.headDim, heads) : stored,
+    })
   }
   return weights
 }
@@ -132,7 +194,13 @@ const unpermuteRows = (bytes: Uint8Array, rowSize: number, headDim: number, head
   return out
 }
 
-const finish = (config: LlamaConfig, weights: Weights, file: string, name: string, tokenizer: Tokenizer | undefined): LoadedModel => {
+const finish = (
+  config: LlamaConfig,
+  weights: Weights,
+  file: string,
+  name: string,
+  tokenizer: Tokenizer | undefined,
+): LoadedModel => {
   const made: (StoredWeight | VectorWeight)[] = []
   try {
     const model = llama(config, sourceOf(weights, file, made))
@@ -150,9 +218,20 @@ const sourceOf = (weights: Weights, file: string, made: (StoredWeight | VectorWe
     const found = weights.get(name)
     if (!found) {
       const close = near(name, names)
-      throw new GraftError({ code: 'bad-file', culprit: file, given: `no tensor ${name}`, expected: close.length ? `it; near names: ${close.join(', ')}` : 'it, by the config' })
+      throw new GraftError({
+        code: 'bad-file',
+        culprit: file,
+        given: `no tensor ${name}`,
+        expected: close.length ? `it; near names: ${close.join(', ')}` : 'it, by the config',
+      })
     }
-    if (found.shape.join() !== shape.join()) throw new GraftError({ code: 'bad-file', culprit: `${file}: ${name}`, given: `shape [${found.shape}]`, expected: `[${shape}], by the config` })
+    if (found.shape.join() !== shape.join())
+      throw new GraftError({
+        code: 'bad-file',
+        culprit: `${file}: ${name}`,
+        given: `shape [${found.shape}]`,
+        expected: `[${shape}], by the config`,
+      })
     weights.delete(name)
     return found
   }

@@ -1,4 +1,4 @@
-import { add, defineOp, div, dispose, keep, mul, sqrt, square, sub, type Tensor } from '@graftjs/tensor'
+import { add, defineOp, dispose, div, keep, mul, sqrt, square, sub, type Tensor } from '@graftjs/tensor'
 
 export interface AdamwStep {
   readonly lr: number

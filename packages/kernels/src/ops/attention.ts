@@ -1,4 +1,31 @@
-import { add, defineOp, div, equal, exp, greaterEqual, less, lessEqual, log, logicalAnd, logicalOr, matMul, max, mul, notEqual, ones, range, reshape, sub, sum, type Tensor, transpose, where, zerosLike, zeros, fill } from '@graftjs/tensor'
+import {
+  add,
+  defineOp,
+  div,
+  equal,
+  exp,
+  fill,
+  greaterEqual,
+  less,
+  lessEqual,
+  log,
+  logicalAnd,
+  logicalOr,
+  matMul,
+  max,
+  mul,
+  notEqual,
+  ones,
+  range,
+  reshape,
+  sub,
+  sum,
+  type Tensor,
+  transpose,
+  where,
+  zeros,
+  zerosLike,
+} from '@graftjs/tensor'
 import { GraftError } from '@graftjs/tensor/error'
 
 export interface AttentionOptions {
@@ -26,7 +53,16 @@ const run = defineOp<Inputs, Attrs>({
   },
   save: { inputs: ['q', 'k', 'v', 'querySegments', 'keySegments'], outputs: [0, 1] },
   gradient: ([dout], { q, k, v, querySegments, keySegments, out0, out1 }, attrs) => {
-    const given = { q: q!, k: k!, v: v!, querySegments: querySegments!, keySegments: keySegments!, out: out0!, lse: out1!, dout: dout! }
+    const given = {
+      q: q!,
+      k: k!,
+      v: v!,
+      querySegments: querySegments!,
+      keySegments: keySegments!,
+      out: out0!,
+      lse: out1!,
+      dout: dout!,
+    }
     const [dq, dk, dv] = runBack(given, attrs)
     return { q: () => dq!, k: () => dk!, v: () => dv! }
   },
@@ -43,7 +79,11 @@ const runBack = defineOp<Inputs & { out: Tensor; lse: Tensor; dout: Tensor }, At
     const delta = sum(mul(d, toHeads(out)), 3, true)
     const ds = mul(mul(probabilities, sub(dp, delta)), attrs.scale) // [B, H, T, S]
     const group = (t: Tensor): Tensor => sumGroups(t, inputs.k.shape[2]!)
-    return [fromHeads(matMul(ds, keyHeads(inputs.k, heads))), group(matMul(ds, toHeads(inputs.q), true)), group(matMul(probabilities, d, true))]
+    return [
+      fromHeads(matMul(ds, keyHeads(inputs.k, heads))),
+      group(matMul(ds, toHeads(inputs.q), true)),
+      group(matMul(probabilities, d, true)),
+    ]
   },
 })
 
@@ -64,7 +104,10 @@ const sumGroups = (x: Tensor, own: number): Tensor => {
   return fromHeads(reshape(sum(reshape(x, [batch, own, heads / own, length * dim]), 2), [batch, own, length, dim]))
 }
 
-const attend = ({ q, k, querySegments, keySegments }: Inputs, { scale, causal, open }: Attrs): { probabilities: Tensor; lse: Tensor } => {
+const attend = (
+  { q, k, querySegments, keySegments }: Inputs,
+  { scale, causal, open }: Attrs,
+): { probabilities: Tensor; lse: Tensor } => {
   const [batch, length, heads] = q.shape as [number, number, number, number]
   const keys = k.shape[1]!
   const scores = mul(matMul(toHeads(q), keyHeads(k, heads), false, true), scale) // [B, H, T, S]
@@ -90,7 +133,10 @@ interface RefArray {
   readonly shape: readonly number[]
 }
 
-const referenceAttention = ({ q, k, v, querySegments, keySegments }: Record<keyof Inputs, RefArray>, { scale, causal, open }: Attrs): RefArray[] => {
+const referenceAttention = (
+  { q, k, v, querySegments, keySegments }: Record<keyof Inputs, RefArray>,
+  { scale, causal, open }: Attrs,
+): RefArray[] => {
   const [B, T, H, D] = q.shape as [number, number, number, number]
   const [S, Hkv] = k.shape.slice(1) as [number, number]
   const out = new Float64Array(q.data.length)
@@ -105,7 +151,11 @@ const referenceAttention = ({ q, k, v, querySegments, keySegments }: Record<keyo
           const ks = keySegments.data[b * S + j]!
           return ks !== -2 && (ks === -1 || ks === qs || qs === -1) && (!causal || j < open || j <= t + S - T)
         })
-        const score = seen.map((j) => scale * q.data.subarray(at, at + D).reduce((s, x, i) => s + x * k.data[((b * S + j) * Hkv + kv) * D + i]!, 0))
+        const score = seen.map(
+          (j) =>
+            scale *
+            q.data.subarray(at, at + D).reduce((s, x, i) => s + x * k.data[((b * S + j) * Hkv + kv) * D + i]!, 0),
+        )
         const most = Math.max(...score)
         const total = score.reduce((s, x) => s + Math.exp(x - most), 0)
         lse[(b * H + h) * T + t] = seen.length ? most + Math.log(total) : Number.POSITIVE_INFINITY
@@ -114,14 +164,33 @@ const referenceAttention = ({ q, k, v, querySegments, keySegments }: Record<keyo
           for (let i = 0; i < D; i++) out[at + i]! += p * v.data[((b * S + j) * Hkv + kv) * D + i]!
         })
       }
-  return [{ data: out, shape: q.shape }, { data: lse, shape: [B, H, T] }]
+  return [
+    { data: out, shape: q.shape },
+    { data: lse, shape: [B, H, T] },
+  ]
 }
 
 /** Softmax(scale · q kᵀ) v with grouped heads. q [B, T, H, D], k and v [B, S, Hkv, D] -> [B, T, H, D]. A query that sees no key gives 0. */
-export const attention = (q: Tensor, k: Tensor, v: Tensor, { scale, causal, open, querySegments, keySegments }: AttentionOptions): Tensor => {
+export const attention = (
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  { scale, causal, open, querySegments, keySegments }: AttentionOptions,
+): Tensor => {
   const [heads, own] = [q.shape[2]!, k.shape[2]!]
-  if (heads % own !== 0) throw new GraftError({ code: 'bad-shape', culprit: 'attention', given: `${heads} query heads on ${own} key heads`, expected: 'a multiple' })
+  if (heads % own !== 0)
+    throw new GraftError({
+      code: 'bad-shape',
+      culprit: 'attention',
+      given: `${heads} query heads on ${own} key heads`,
+      expected: 'a multiple',
+    })
   if (k.shape[1]! !== keySegments.shape[1]!)
-    throw new GraftError({ code: 'bad-shape', culprit: 'attention.keySegments', given: `[${keySegments.shape}]`, expected: `[${k.shape[0]}, ${k.shape[1]}]` })
+    throw new GraftError({
+      code: 'bad-shape',
+      culprit: 'attention.keySegments',
+      given: `[${keySegments.shape}]`,
+      expected: `[${k.shape[0]}, ${k.shape[1]}]`,
+    })
   return run({ q, k, v, querySegments, keySegments }, { scale, causal, open })[0]!
 }

@@ -1,4 +1,19 @@
-import { defineOp, expandDims, isTaping, logSumExp, matMul, mul, oneHot, type RefArray, sub, softmax, sum, type Tensor, tensor, zeros } from '@graftjs/tensor'
+import {
+  defineOp,
+  expandDims,
+  isTaping,
+  logSumExp,
+  matMul,
+  mul,
+  oneHot,
+  type RefArray,
+  softmax,
+  sub,
+  sum,
+  type Tensor,
+  tensor,
+  zeros,
+} from '@graftjs/tensor'
 
 import type { StoredWeight } from '../stored-weight.ts'
 import { hostDense, type StoredAttrs, storedAttrs } from './dense.ts'
@@ -25,13 +40,20 @@ const run = defineOp<{ hidden: Tensor; w: Tensor; labels: Tensor }, CrossEntropy
 })
 
 /** In float64, for the parity tests. */
-export const referenceCrossEntropy = (hidden: RefArray, weight: Float32Array, labels: Int32Array, vocab: number): { nll: Float64Array; grad: Float64Array } => {
+export const referenceCrossEntropy = (
+  hidden: RefArray,
+  weight: Float32Array,
+  labels: Int32Array,
+  vocab: number,
+): { nll: Float64Array; grad: Float64Array } => {
   const [n, d] = hidden.shape as [number, number]
   const nll = new Float64Array(n)
   const grad = new Float64Array(n * d)
   for (let r = 0; r < n; r++) {
     if (labels[r] === -100) continue
-    const logits = Float64Array.from({ length: vocab }, (_, v) => hidden.data.subarray(r * d, (r + 1) * d).reduce((s, x, i) => s + x * weight[v * d + i]!, 0))
+    const logits = Float64Array.from({ length: vocab }, (_, v) =>
+      hidden.data.subarray(r * d, (r + 1) * d).reduce((s, x, i) => s + x * weight[v * d + i]!, 0),
+    )
     const most = Math.max(...logits)
     const total = logits.reduce((s, l) => s + Math.exp(l - most), 0)
     nll[r] = most + Math.log(total) - logits[labels[r]!]!

@@ -1,4 +1,17 @@
-import { add, defineOp, div, mean, mul, reshape, type RefArray, rsqrt, square, sub, sum, type Tensor } from '@graftjs/tensor'
+import {
+  add,
+  defineOp,
+  div,
+  mean,
+  mul,
+  type RefArray,
+  reshape,
+  rsqrt,
+  square,
+  sub,
+  sum,
+  type Tensor,
+} from '@graftjs/tensor'
 
 type Attrs = { eps: number }
 
@@ -10,10 +23,11 @@ const run = defineOp<{ x: Tensor; w: Tensor }, Attrs>({
     x: () => runBack({ x: x!, w: w!, dy: dy! }, { eps })[0]!,
     w: () => sum(mul(dy!, mul(x!, rsqrt(add(mean(square(x!), 1, true), eps)))), 0),
   }),
-  reference: ({ x, w }, { eps }) => rows(x!, (row) => {
-    const rstd = 1 / Math.sqrt(row.reduce((s, v) => s + v * v, 0) / row.length + eps)
-    return row.map((v, i) => v * rstd * w!.data[i]!)
-  }),
+  reference: ({ x, w }, { eps }) =>
+    rows(x!, (row) => {
+      const rstd = 1 / Math.sqrt(row.reduce((s, v) => s + v * v, 0) / row.length + eps)
+      return row.map((v, i) => v * rstd * w!.data[i]!)
+    }),
 })
 
 /** dx = rstd · (dy·w - x · rstd² · mean(dy·w·x)). */
@@ -34,4 +48,5 @@ const rows = (x: RefArray, f: (row: Float64Array) => Float64Array): RefArray => 
 }
 
 /** RMSNorm (Zhang & Sennrich 2019) over the last axis: x / √(mean x² + eps) · w. x [..., d], w [d]. */
-export const rmsNorm = (x: Tensor, w: Tensor, eps: number): Tensor => reshape(run({ x: reshape(x, [-1, w.size]), w }, { eps })[0]!, x.shape)
+export const rmsNorm = (x: Tensor, w: Tensor, eps: number): Tensor =>
+  reshape(run({ x: reshape(x, [-1, w.size]), w }, { eps })[0]!, x.shape)

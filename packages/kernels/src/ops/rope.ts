@@ -9,7 +9,8 @@ const run: (inputs: Inputs, attrs: Attrs) => Tensor[] = defineOp<Inputs, Attrs>(
   composed: ({ x, positions, cos, sin }, { sign }) => {
     const [batch, length, heads, dim] = x.shape as [number, number, number, number]
     const half = dim / 2
-    const at = (table: Tensor): Tensor => reshape(gather(table, reshape(positions, [batch * length])), [batch, length, 1, half])
+    const at = (table: Tensor): Tensor =>
+      reshape(gather(table, reshape(positions, [batch * length])), [batch, length, 1, half])
     const [c, s] = [at(cos), mul(at(sin), sign)]
     const a = slice(x, [0, 0, 0, 0], [batch, length, heads, half])
     const b = slice(x, [0, 0, 0, half], [batch, length, heads, half])
@@ -36,6 +37,12 @@ const run: (inputs: Inputs, attrs: Attrs) => Tensor[] = defineOp<Inputs, Attrs>(
 
 /** Rotary positions (Su et al. 2021), the halves of a head rotated as in transformers. x [B, T, H, D], positions int32 [B, T], cos and sin [P, D/2]. */
 export const rope = (x: Tensor, positions: Tensor, cos: Tensor, sin: Tensor): Tensor => {
-  if (x.shape[3]! % 2) throw new GraftError({ code: 'bad-shape', culprit: 'rope', given: `heads of ${x.shape[3]} numbers`, expected: 'an even number' })
+  if (x.shape[3]! % 2)
+    throw new GraftError({
+      code: 'bad-shape',
+      culprit: 'rope',
+      given: `heads of ${x.shape[3]} numbers`,
+      expected: 'an even number',
+    })
   return run({ x, positions, cos, sin }, { sign: 1 })[0]!
 }

@@ -8,7 +8,10 @@ const run = defineOp<{ gate: Tensor; up: Tensor }, object>({
     const [dg, du] = runBack({ gate: gate!, up: up!, dy: dy! }, {})
     return { gate: () => dg!, up: () => du! }
   },
-  reference: ({ gate, up }) => ({ data: gate!.data.map((g, i) => (g / (1 + Math.exp(-g))) * up!.data[i]!), shape: gate!.shape }),
+  reference: ({ gate, up }) => ({
+    data: gate!.data.map((g, i) => (g / (1 + Math.exp(-g))) * up!.data[i]!),
+    shape: gate!.shape,
+  }),
 })
 
 /** dg = dy·u·σ(g)(1 + g(1 - σ(g))), du = dy·g·σ(g). */

@@ -23,7 +23,16 @@ const attention = ({ inputs, attrs, backend }: FastCall<Attrs>): TensorInfo[] =>
   const [wide, padded] = [up(dim), up(keys)]
   const out = backend.output(q!.shape)
   const lse = backend.output([batch, heads, length])
-  backend.reserveScratch(4 * (padded * dim + keys * wide + BLOCK * padded + BLOCK * Math.max(padded, dim) + BLOCK * wide + 6 * Math.max(dim, keys) + 4096))
+  backend.reserveScratch(
+    4 *
+      (padded * dim +
+        keys * wide +
+        BLOCK * padded +
+        BLOCK * Math.max(padded, dim) +
+        BLOCK * wide +
+        6 * Math.max(dim, keys) +
+        4096),
+  )
   backend.run('attention', batch * heads, args(backend, inputs, attrs, out.address, lse.address))
   return [out, lse]
 }
@@ -36,7 +45,9 @@ const attentionBack = ({ inputs, attrs, backend }: FastCall<Attrs>): TensorInfo[
   const tall = padded + 16
   const grads = [q!, k!, v!].map((t) => backend.output(t.shape))
   const blocks = 2 * (BLOCK + 6) * tall + tall * Math.max(BLOCK, dim) + BLOCK * tall + 3 * BLOCK * wide
-  backend.reserveScratch(4 * (2 * padded * dim + keys * wide + blocks + 2 * tall * wide + 6 * Math.max(dim, keys, BLOCK) + 4096))
+  backend.reserveScratch(
+    4 * (2 * padded * dim + keys * wide + blocks + 2 * tall * wide + 6 * Math.max(dim, keys, BLOCK) + 4096),
+  )
   const given = args(backend, inputs, attrs, backend.addressOf(out!), backend.addressOf(lse!))
   backend.run('attentionBack', batch * own, [...given, backend.addressOf(dout!), ...grads.map((t) => t.address)])
   return grads
@@ -45,7 +56,13 @@ const attentionBack = ({ inputs, attrs, backend }: FastCall<Attrs>): TensorInfo[
 /** The widest tile has 16 columns. */
 const up = (n: number): number => Math.ceil(n / 16) * 16
 
-const args = (backend: SimdBackend, inputs: FastCall<Attrs>['inputs'], { scale, causal, open }: Attrs, out: number, lse: number): number[] => {
+const args = (
+  backend: SimdBackend,
+  inputs: FastCall<Attrs>['inputs'],
+  { scale, causal, open }: Attrs,
+  out: number,
+  lse: number,
+): number[] => {
   const { q, k, v, querySegments, keySegments } = inputs as Record<string, TensorInfo>
   const [batch, length, heads, dim] = q!.shape as [number, number, number, number]
   const [keys, own] = k!.shape.slice(1) as [number, number]
@@ -53,5 +70,16 @@ const args = (backend: SimdBackend, inputs: FastCall<Attrs>['inputs'], { scale, 
   const tensors = [q!, k!, v!].map((t) => backend.addressOf(t))
   const segments = [backend.addressOf(querySegments!), backend.addressOf(keySegments!)]
   const sizes = [batch, length, keys, heads, own, dim]
-  return [...tensors, out, lse, ...segments, ...sizes, scale, causal ? 1 : 0, open, keys - open - length, simple ? 1 : 0]
+  return [
+    ...tensors,
+    out,
+    lse,
+    ...segments,
+    ...sizes,
+    scale,
+    causal ? 1 : 0,
+    open,
+    keys - open - length,
+    simple ? 1 : 0,
+  ]
 }

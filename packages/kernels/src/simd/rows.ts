@@ -20,7 +20,15 @@ const rmsNorm = ({ inputs, attrs, backend }: FastCall<{ eps: number }>): TensorI
   const [rows, d] = x.shape as [number, number]
   const out = backend.output(x.shape)
   const per = rowsPerTask(d)
-  backend.run('rmsNorm', Math.ceil(rows / per), [backend.addressOf(x), backend.addressOf(w), out.address, rows, d, attrs.eps, per])
+  backend.run('rmsNorm', Math.ceil(rows / per), [
+    backend.addressOf(x),
+    backend.addressOf(w),
+    out.address,
+    rows,
+    d,
+    attrs.eps,
+    per,
+  ])
   return out
 }
 
@@ -29,7 +37,16 @@ const rmsNormBack = ({ inputs, attrs, backend }: FastCall<{ eps: number }>): Ten
   const [rows, d] = x.shape as [number, number]
   const out = backend.output(x.shape)
   const per = rowsPerTask(d)
-  backend.run('rmsNormBack', Math.ceil(rows / per), [backend.addressOf(x), backend.addressOf(w), backend.addressOf(dy), out.address, rows, d, attrs.eps, per])
+  backend.run('rmsNormBack', Math.ceil(rows / per), [
+    backend.addressOf(x),
+    backend.addressOf(w),
+    backend.addressOf(dy),
+    out.address,
+    rows,
+    d,
+    attrs.eps,
+    per,
+  ])
   return out
 }
 
@@ -39,14 +56,28 @@ const rope = ({ inputs, attrs, backend }: FastCall<{ sign: number }>): TensorInf
   const out = backend.output(x!.shape)
   const per = rowsPerTask(heads * dim)
   const tables = [backend.addressOf(positions!), backend.addressOf(cos!), backend.addressOf(sin!)]
-  backend.run('rope', Math.ceil((batch * length) / per), [backend.addressOf(x!), ...tables, out.address, batch * length, heads, dim, attrs.sign, per])
+  backend.run('rope', Math.ceil((batch * length) / per), [
+    backend.addressOf(x!),
+    ...tables,
+    out.address,
+    batch * length,
+    heads,
+    dim,
+    attrs.sign,
+    per,
+  ])
   return out
 }
 
 const swiglu = ({ inputs, backend }: FastCall<object>): TensorInfo => {
   const { gate, up } = inputs as { gate: TensorInfo; up: TensorInfo }
   const out = backend.output(gate.shape)
-  backend.run('swiglu', Math.ceil(size(gate) / 8192), [backend.addressOf(gate), backend.addressOf(up), out.address, size(gate)])
+  backend.run('swiglu', Math.ceil(size(gate) / 8192), [
+    backend.addressOf(gate),
+    backend.addressOf(up),
+    out.address,
+    size(gate),
+  ])
   return out
 }
 
@@ -85,6 +116,14 @@ const dropout = ({ inputs, attrs, backend }: FastCall<{ rate: number; seed: numb
   const x = inputs.x!
   const out = backend.output(x.shape)
   const threshold = Math.min(0xffffffff, Math.round(attrs.rate * 2 ** 32))
-  backend.run('dropout', Math.ceil(size(x) / 16384), [backend.addressOf(x), out.address, size(x), attrs.seed, attrs.stream, threshold, Math.fround(1 / (1 - attrs.rate))])
+  backend.run('dropout', Math.ceil(size(x) / 16384), [
+    backend.addressOf(x),
+    out.address,
+    size(x),
+    attrs.seed,
+    attrs.stream,
+    threshold,
+    Math.fround(1 / (1 - attrs.rate)),
+  ])
   return out
 }

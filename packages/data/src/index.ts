@@ -1,0 +1,5 @@
+export { type BatchesOptions, batches } from './batches.ts'
+export { type CollateOptions, collate, countTargets, type LabelledBatch } from './collate.ts'
+export { type Encoded, type EncodeOptions, encodeExamples, IGNORED, type Sample } from './encode-examples.ts'
+export { type PromptCompletion, promptCompletion } from './prompt-completion.ts'
+export { type JsonlOptions, readJsonl } from './read-jsonl.ts'
