@@ -52,7 +52,9 @@ export const encodeExamples = (
   let [apart, truncated] = [0, 0]
   const samples = rows.map((row, source): Sample => {
     const culprit = `${name}[${source}]`
-    const { prompt, completion, joined } = encode(tokenizer, promptCompletion(row, culprit), options.eos ?? true)
+    const checked = promptCompletion(row, culprit)
+    if (checked.completion === '') throw nothingToLearn(culprit, 'an empty completion')
+    const { prompt, completion, joined } = encode(tokenizer, checked, options.eos ?? true)
     const whole = [...prompt, ...completion]
     // Nothing stands before the first token for it to be told from.
     const labels = whole.map((id, t) => (t > 0 && t >= prompt.length ? id : IGNORED))
@@ -64,15 +66,13 @@ export const encodeExamples = (
     const sample = { ids: whole.slice(from, to), labels: labels.slice(from, to), source }
     sample.labels[0] = IGNORED
     if (sample.labels.some((label) => label !== IGNORED)) return sample
-    throw new GraftError({
-      code: 'nothing-to-learn',
-      culprit,
-      given: `no token to learn${to - from < whole.length ? ` in the ${maxLength} tokens kept` : ''}`,
-      expected: 'a completion',
-    })
+    throw nothingToLearn(culprit, `no token of the completion in the ${maxLength} that are kept`)
   })
   return { samples, apart, truncated }
 }
+
+const nothingToLearn = (culprit: string, given: string): GraftError =>
+  new GraftError({ code: 'nothing-to-learn', culprit, given, expected: 'at least one token to learn' })
 
 interface Parts {
   readonly prompt: readonly number[]
