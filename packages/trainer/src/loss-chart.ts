@@ -26,7 +26,7 @@ export const lossSvg = (losses: readonly number[], title: string): string => {
   const ticks = [0, 0.25, 0.5, 0.75, 1].map((f) => high * f)
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="system-ui, sans-serif" font-size="12">
 <rect width="${width}" height="${height}" fill="#fff"/>
-<text x="${left}" y="22" font-size="15" fill="#1c2733">${escape(title)}</text>
+<text x="${left}" y="22" font-size="15" fill="#1c2733">${escapeXml(title)}</text>
 ${ticks.map((t) => `<line x1="${left}" x2="${width - 20}" y1="${y(t).toFixed(1)}" y2="${y(t).toFixed(1)}" stroke="#e5e9ee"/><text x="${left - 8}" y="${(y(t) + 4).toFixed(1)}" text-anchor="end" fill="#66717d">${t.toFixed(2)}</text>`).join('\n')}
 <text x="${left}" y="${height - 12}" fill="#66717d">step 1</text><text x="${width - 20}" y="${height - 12}" text-anchor="end" fill="#66717d">step ${losses.length}</text>
 <polyline fill="none" stroke="#c3ccd6" stroke-width="1" points="${points(losses)}"/>
@@ -44,4 +44,4 @@ const runningMean = (values: readonly number[], decay = 0.85): number[] => {
   })
 }
 
-const escape = (text: string): string => text.replace(/[&<>]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;' })[c]!)
+const escapeXml = (text: string): string => text.replace(/[&<>]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;' })[c]!)

@@ -1,5 +1,5 @@
 import { type Batch, backward, forward, type StoredParam, type Tuned } from '@graftjs/core'
-import { batches, collate, type Sample } from '@graftjs/data'
+import { batches, collate, countTargets, type Sample } from '@graftjs/data'
 import { clipScale, constant, globalNorm, type Optimizer, type Schedule } from '@graftjs/optim'
 import { add, clone, dispose, keep, mul, scope, sum, type Tensor } from '@graftjs/tensor'
 import { GraftError } from '@graftjs/tensor/error'
@@ -95,6 +95,7 @@ const oneStep = (
   { optimizer, clip = 0, seed = 0, keep: kept = 'none', step, lr }: TrainOptions & { step: number; lr: number },
 ): Pick<StepReport, 'loss' | 'gradNorm' | 'targets' | 'tokens'> => {
   const targets = micro.reduce((n, batch) => n + countTargets(batch), 0)
+  if (targets === 0) throw new GraftError({ code: 'nothing-to-learn', culprit: `step ${step}`, given: 'labels that are all -100', expected: 'at least one supervised token' })
   const grads = new Map<StoredParam, Tensor>()
   let loss = 0
   try {
@@ -126,17 +127,6 @@ const collect = (grads: Map<StoredParam, Tensor>, param: StoredParam, grad: Tens
   const before = grads.get(param)
   grads.set(param, keep(before ? scope(() => add(before, grad)) : clone(grad)))
   if (before) dispose(before)
-}
-
-const countTargets = (batch: Batch): number => {
-  const n = batch.labels!.reduce((sum, row) => sum + row.slice(1).filter((l) => l !== -100).length, 0)
-  if (n > 0) return n
-  throw new GraftError({
-    code: 'nothing-to-learn',
-    culprit: 'batch',
-    given: 'labels that are all -100',
-    expected: 'at least one supervised token',
-  })
 }
 
 /** Every micro-batch of every step draws its own dropout masks. */

@@ -112,7 +112,10 @@ const lendAll = <K extends string>(
   const names = Object.keys(counts) as K[]
   const at = {} as Record<K, number>
   const next = (i: number): void => {
-    if (i === names.length) return use(at)
+    if (i === names.length) {
+      use(at)
+      return
+    }
     backend.lend(counts[names[i]!] * 4, (address) => {
       at[names[i]!] = address
       next(i + 1)

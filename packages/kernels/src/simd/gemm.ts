@@ -42,7 +42,10 @@ export const gemm = (backend: SimdBackend, p: Product): void => {
   const { m, n, segments, batch = 1 } = p
   const { tile } = backend
   if (m === 0 || n === 0) return
-  if (isVector(p)) return gemv(backend, p)
+  if (isVector(p)) {
+    gemv(backend, p)
+    return
+  }
   const k = segments.reduce((sum, s) => sum + s.k, 0)
   const longest = Math.max(...segments.map((s) => s.k))
   const panels = Math.ceil(m / tile)
