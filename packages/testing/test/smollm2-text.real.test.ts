@@ -26,6 +26,7 @@ describe('the tokenizer of SmolLM2-135M-Instruct out of its GGUF file', () => {
   beforeAll(async () => {
     const source = await fileSource(process.env.GRAFT_MODEL ?? '')
     tokenizer = tokenizerFromGguf((await openGguf(source)).metadata)
+    await source.close()
   })
   it('gives the ids of transformers and decodes them back', () => {
     for (const { text, ids } of [...facts.texts, ...facts.prompts]) {

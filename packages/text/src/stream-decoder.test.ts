@@ -2,11 +2,13 @@ import { random } from '@graftjs/tensor'
 import { expect, it } from 'vitest'
 import { streamDecoder } from './stream-decoder.ts'
 import { tinyGguf } from './tiny-tokenizer.test-util.ts'
+import type { Tokenizer } from './tokenizer.ts'
 import { tokenizerFromGguf } from './tokenizer-from-gguf.ts'
+import { tokenizerFromJson } from './tokenizer-from-json.ts'
 
 const tokenizer = tokenizerFromGguf(tinyGguf())
-const pieces = (ids: readonly number[], skipSpecialTokens = true): string[] => {
-  const decoder = streamDecoder(tokenizer, { skipSpecialTokens })
+const pieces = (ids: readonly number[], skipSpecialTokens = true, by: Tokenizer = tokenizer): string[] => {
+  const decoder = streamDecoder(by, { skipSpecialTokens })
   return [...ids.map((id) => decoder.push(id)), decoder.flush()]
 }
 
@@ -33,6 +35,32 @@ it('joins up to what decode says, whatever the ids', () => {
     const parts = pieces(ids, false)
     expect(parts.join('')).toBe(tokenizer.decode(ids))
   }
+})
+it('waits for bytes that a decoder shows one by one, and keeps spaces between words', () => {
+  const words = [
+    '▁the',
+    '▁cat',
+    ...Array.from({ length: 256 }, (_, b) => `<0x${b.toString(16).toUpperCase().padStart(2, '0')}>`),
+  ]
+  const sentencePiece = tokenizerFromJson({
+    model: {
+      type: 'BPE',
+      vocab: Object.fromEntries(words.map((word, id) => [word, id])),
+      merges: [],
+      byte_fallback: true,
+    },
+    decoder: {
+      type: 'Sequence',
+      decoders: [
+        { type: 'Replace', pattern: { String: '▁' }, content: ' ' },
+        { type: 'ByteFallback' },
+        { type: 'Fuse' },
+        { type: 'Strip', content: ' ', start: 1, stop: 0 },
+      ],
+    },
+  })
+  const ids = [0, 1, ...[...new TextEncoder().encode('🙂é')].map((byte) => byte + 2), 1]
+  expect(pieces(ids, true, sentencePiece)).toEqual(['the', ' cat', '', '', '', '🙂', '', 'é', ' cat', ''])
 })
 it('starts afresh after flush', () => {
   const decoder = streamDecoder(tokenizer)
