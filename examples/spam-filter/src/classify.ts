@@ -13,7 +13,9 @@ interface Coder {
 
 /** The question put to the model about each mail; its answer is one word. */
 export const question = (tokenizer: Coder, mail: Mail): { prompt: string; completion: string } => {
-  const start = tokenizer.decode(tokenizer.encode(mail.text, { addSpecialTokens: false }).slice(0, MAIL_TOKENS)).replace(/\uFFFD+$/, '')
+  const start = tokenizer
+    .decode(tokenizer.encode(mail.text, { addSpecialTokens: false }).slice(0, MAIL_TOKENS))
+    .replace(/\uFFFD+$/, '')
   return { prompt: `Mail:\n${start}\n\nQuestion: Is this mail spam or ham?\nAnswer:`, completion: ` ${mail.label}` }
 }
 
@@ -22,7 +24,9 @@ export const classify = (tuned: Tuned, tokenizer: Coder, mails: readonly Mail[],
   const [spam, ham] = [' spam', ' ham'].map((word) => tokenizer.encode(word, { addSpecialTokens: false })[0]!)
   const answers: Label[] = []
   for (let at = 0; at < mails.length; at += batchSize) {
-    const prompts = mails.slice(at, at + batchSize).map((mail) => tokenizer.encode(question(tokenizer, mail).prompt, { addSpecialTokens: false }))
+    const prompts = mails
+      .slice(at, at + batchSize)
+      .map((mail) => tokenizer.encode(question(tokenizer, mail).prompt, { addSpecialTokens: false }))
     const scores = scope(() => {
       const last = forward(tuned, padRows(prompts, 0, 'left')).logits(-1) // [B, 1, V]
       return gather(last, tensor([spam!, ham!], [2], 'int32'), 2).dataSync()
@@ -33,7 +37,10 @@ export const classify = (tuned: Tuned, tokenizer: Coder, mails: readonly Mail[],
 }
 
 /** Share of right answers with its standard error. */
-export const accuracy = (answers: readonly Label[], mails: readonly Mail[]): { mean: number; standardError: number } => {
+export const accuracy = (
+  answers: readonly Label[],
+  mails: readonly Mail[],
+): { mean: number; standardError: number } => {
   const mean = answers.filter((a, i) => a === mails[i]!.label).length / mails.length
   return { mean, standardError: Math.sqrt((mean * (1 - mean)) / Math.max(1, mails.length - 1)) }
 }

