@@ -10,6 +10,7 @@ export interface ByteSource {
   close(): Promise<void>
 }
 
+/** Bytes in memory. What is read is a view of them. */
 export const bytesSource = (bytes: Uint8Array, name = 'bytes'): ByteSource => ({
   name,
   size: bytes.byteLength,
@@ -26,7 +27,13 @@ export const blobSource = (blob: Blob, name = 'file'): ByteSource => ({
   size: blob.size,
   read: async (offset, length) => {
     checkRange(name, blob.size, offset, length)
-    return new Uint8Array(await blob.slice(offset, offset + length).arrayBuffer())
+    const bytes = await blob
+      .slice(offset, offset + length)
+      .arrayBuffer()
+      .catch((cause: Error) => {
+        throw unreadable(name, cause)
+      })
+    return new Uint8Array(bytes)
   },
   close: async () => {},
 })
@@ -42,26 +49,36 @@ export const fileSource = async (path: string): Promise<ByteSource> => {
       cause,
     })
   })
-  const { size } = await handle.stat()
+  const stat = await handle.stat()
+  if (!stat.isFile()) {
+    await handle.close()
+    throw new GraftError({ code: 'no-file', culprit: path, given: 'a folder or device', expected: 'a file' })
+  }
+  const { size } = stat
+  const read = async (offset: number, length: number): Promise<Uint8Array> => {
+    checkRange(path, size, offset, length)
+    const bytes = new Uint8Array(length)
+    let at = 0
+    while (at < length) {
+      const { bytesRead } = await handle.read(bytes, at, length - at, offset + at)
+      if (bytesRead === 0) throw new Error(`it ends at ${offset + at}: was it cut while it was read?`)
+      at += bytesRead
+    }
+    return bytes
+  }
   return {
     name: path,
     size,
-    read: async (offset, length) => {
-      checkRange(path, size, offset, length)
-      const bytes = new Uint8Array(length)
-      const { bytesRead } = await handle.read(bytes, 0, length, offset)
-      if (bytesRead !== length)
-        throw new GraftError({
-          code: 'bad-file',
-          culprit: path,
-          given: `${bytesRead} bytes at ${offset}`,
-          expected: `${length}: was the file cut while it was read?`,
-        })
-      return bytes
-    },
+    read: (offset, length) =>
+      read(offset, length).catch((cause: Error) => {
+        throw cause instanceof GraftError ? cause : unreadable(path, cause)
+      }),
     close: () => handle.close(),
   }
 }
+
+const unreadable = (name: string, cause: Error): GraftError =>
+  new GraftError({ code: 'read-failed', culprit: name, message: `${name}: cannot be read (${cause.message})`, cause })
 
 const checkRange = (name: string, size: number, offset: number, length: number): void => {
   if (offset >= 0 && length >= 0 && offset + length <= size) return

@@ -1,6 +1,7 @@
 import { GraftError } from '@graftjs/tensor/error'
+import { halfToFloats, upperHalvesToFloats } from './half.ts'
 
-/** Bits of one number, by the names of safetensors. */
+/** Bits of one number, by the names of safetensors, in the order of its writer. */
 export const dtypeBits = {
   BOOL: 8,
   F4: 4,
@@ -35,33 +36,40 @@ export interface NamedTensor {
   readonly bytes: Uint8Array
 }
 
-/** The numbers of an F32, F16, BF16 or F64 tensor. */
-export const toFloat32 = ({ name, dtype, bytes }: NamedTensor): Float32Array => {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const count = (bytes.byteLength * 8) / dtypeBits[dtype]
-  if (dtype === 'F32') {
-    const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice()
-    return new Float32Array(aligned.buffer, aligned.byteOffset, count)
-  }
-  if (dtype === 'F64') return Float32Array.from({ length: count }, (_, i) => view.getFloat64(i * 8, true))
-  if (dtype === 'BF16') {
-    const out = new Uint32Array(count)
-    for (let i = 0; i < count; i++) out[i] = view.getUint16(i * 2, true) << 16
-    return new Float32Array(out.buffer)
-  }
-  if (dtype === 'F16') return Float32Array.from({ length: count }, (_, i) => half(view.getUint16(i * 2, true)))
-  throw new GraftError({ code: 'bad-dtype', culprit: name, given: dtype, expected: 'F32, F16, BF16 or F64' })
+/** Numbers in the shape; `undefined` beyond 2^53, on the way too. */
+export const countOf = (shape: readonly number[]): number | undefined => {
+  const count = shape.reduce((product, n) => (Number.isSafeInteger(product * n) ? product * n : Number.NaN), 1)
+  return Number.isNaN(count) ? undefined : count
 }
 
-const half = (bits: number): number => {
-  const [sign, exponent, fraction] = [bits & 0x8000 ? -1 : 1, (bits >> 10) & 31, bits & 0x3ff]
-  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY
-  return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1 + fraction / 1024) * 2 ** (exponent - 15)
+/** The numbers of an F32, F16, BF16 or F64 tensor; those of an aligned F32 tensor are a view of its bytes. */
+export const toFloat32 = ({ name, dtype, shape, bytes }: NamedTensor): Float32Array => {
+  if (dtype !== 'F32' && dtype !== 'F16' && dtype !== 'BF16' && dtype !== 'F64')
+    throw new GraftError({ code: 'bad-dtype', culprit: name, given: dtype, expected: 'F32, F16, BF16 or F64' })
+  checkBytes({ name, dtype, shape, bytes })
+  if (dtype === 'F16') return halfToFloats(bytes)
+  if (dtype === 'BF16') return upperHalvesToFloats(bytes)
+  const aligned = bytes.byteOffset % 8 === 0 ? bytes : bytes.slice()
+  if (dtype === 'F32') return new Float32Array(aligned.buffer, aligned.byteOffset, bytes.byteLength / 4)
+  return Float32Array.from(new Float64Array(aligned.buffer, aligned.byteOffset, bytes.byteLength / 8))
 }
 
+/** An F32 tensor over these very numbers, not a copy. */
 export const fromFloat32 = (name: string, shape: readonly number[], values: Float32Array): NamedTensor => ({
   name,
   dtype: 'F32',
   shape,
   bytes: new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
 })
+
+/** Refuses a tensor whose bytes do not fit its dtype and shape. */
+export const checkBytes = ({ name, dtype, shape, bytes }: NamedTensor): void => {
+  const expected = ((countOf(shape) ?? Number.NaN) * dtypeBits[dtype]) / 8
+  if (bytes.byteLength === expected) return
+  throw new GraftError({
+    code: 'bad-tensor',
+    culprit: name,
+    given: `${bytes.byteLength} bytes`,
+    expected: `${expected}, by ${dtype} and its shape [${shape}]`,
+  })
+}

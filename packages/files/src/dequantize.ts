@@ -1,0 +1,58 @@
+import { GraftError } from '@graftjs/tensor/error'
+import { type GgufType, ggufLayout } from './gguf-types.ts'
+import { halfToFloat, halfToFloats, upperHalvesToFloats } from './half.ts'
+
+/** The first `count` numbers of a GGUF tensor's stored bytes. */
+export const dequantize = (type: GgufType, bytes: Uint8Array, count: number): Float32Array => {
+  const { numbers, bytes: size } = ggufLayout(type)
+  const blocks = Math.ceil(count / numbers)
+  if (!(blocks * size <= bytes.byteLength))
+    throw new GraftError({
+      code: 'bad-tensor',
+      culprit: `${type} tensor`,
+      given: `${bytes.byteLength} bytes for ${count} numbers`,
+      expected: `at least ${blocks * size}`,
+    })
+  return decoders[type](bytes.subarray(0, blocks * size), blocks).subarray(0, count)
+}
+
+type Decode = (bytes: Uint8Array, blocks: number) => Float32Array
+
+const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+
+const decoders: Readonly<Record<GgufType, Decode>> = {
+  F32: (bytes) => new Float32Array(bytes.slice().buffer),
+  F16: halfToFloats,
+  BF16: upperHalvesToFloats,
+  Q8_0: (bytes, blocks) => {
+    const [view, out] = [viewOf(bytes), new Float32Array(blocks * 32)]
+    for (let b = 0; b < blocks; b++) {
+      const d = halfToFloat(view.getUint16(b * 34, true))
+      for (let i = 0; i < 32; i++) out[b * 32 + i] = d * view.getInt8(b * 34 + 2 + i)
+    }
+    return out
+  },
+  Q4_0: (bytes, blocks) => nibbles(bytes, blocks, 18, 2, (d) => -8 * d),
+  Q4_1: (bytes, blocks) => nibbles(bytes, blocks, 20, 4, (_, m) => m),
+}
+
+/** Blocks of 32 numbers d · q + offset: the low halves of the 16 bytes are the first 16 numbers. */
+const nibbles = (
+  bytes: Uint8Array,
+  blocks: number,
+  size: number,
+  head: number,
+  offsetOf: (d: number, m: number) => number,
+): Float32Array => {
+  const [view, out] = [viewOf(bytes), new Float32Array(blocks * 32)]
+  for (let b = 0; b < blocks; b++) {
+    const d = halfToFloat(view.getUint16(b * size, true))
+    const offset = offsetOf(d, halfToFloat(view.getUint16(b * size + 2, true)))
+    for (let i = 0; i < 16; i++) {
+      const byte = view.getUint8(b * size + head + i)
+      out[b * 32 + i] = d * (byte & 15) + offset
+      out[b * 32 + 16 + i] = d * (byte >> 4) + offset
+    }
+  }
+  return out
+}
