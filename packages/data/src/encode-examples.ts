@@ -56,14 +56,14 @@ export const encodeExamples = (
     if (checked.completion === '') throw nothingToLearn(culprit, 'an empty completion')
     const { prompt, completion, joined } = encode(tokenizer, checked, options.eos ?? true)
     const whole = [...prompt, ...completion]
-    // Nothing stands before the first token for it to be told from.
-    const labels = whole.map((id, t) => (t > 0 && t >= prompt.length ? id : IGNORED))
+    const labels = whole.map((id, t) => (t >= prompt.length ? id : IGNORED))
     const [from, to] = window(whole.length, maxLength, truncate, () =>
       tooLong(culprit, prompt.length, whole.length, maxLength),
     )
     if (!joined) apart++
     if (to - from < whole.length) truncated++
     const sample = { ids: whole.slice(from, to), labels: labels.slice(from, to), source }
+    // Nothing stands before the first token for it to be told from.
     sample.labels[0] = IGNORED
     if (sample.labels.some((label) => label !== IGNORED)) return sample
     throw nothingToLearn(culprit, `no token of the completion in the ${maxLength} that are kept`)

@@ -1,4 +1,4 @@
-import { add, clone, detached, mul, scope, sub, type Tensor } from '@graftjs/tensor'
+import { add, detached, mul, scope, sub, type Tensor } from '@graftjs/tensor'
 import { checkOptions } from './check-option.ts'
 import { checkShape, createMemory } from './memory.ts'
 import type { Optimizer } from './optimizer.ts'
@@ -33,17 +33,19 @@ export const sgd = (options: SgdOptions | number): Optimizer => {
     update: (param, grad, { lr, gradScale = 1, weightDecayScale = 1 }) => {
       checkShape(`gradient of ${param.path}`, grad.shape, param.shape)
       const slot = momentum > 0 ? memory.of(param) : undefined
-      const first = slot !== undefined && slot.step++ === 0
       const [value, buffer] = detached(() =>
         scope(() => {
           const g = add(mul(grad, gradScale), mul(param.value, weightDecay * weightDecayScale))
           if (!slot) return [sub(param.value, mul(g, lr))] as Tensor[]
-          const buffer = first ? clone(g) : add(mul(slot.tensors.momentum_buffer, momentum), g)
+          const buffer = add(mul(slot.tensors.momentum_buffer, momentum), g)
           const direction = nesterov ? add(g, mul(buffer, momentum)) : buffer
           return [sub(param.value, mul(direction, lr)), buffer]
         }),
       )
-      if (slot) memory.set(slot, 'momentum_buffer', buffer!)
+      if (slot) {
+        slot.step++
+        memory.set(slot, 'momentum_buffer', buffer!)
+      }
       param.set(value!)
     },
     state: memory.state,

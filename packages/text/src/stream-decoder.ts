@@ -8,8 +8,8 @@ export interface StreamDecoder {
   flush(): string
 }
 
-/** A character split over tokens has at most three bytes before its last, each of which may decode to one U+FFFD. */
-const unfinished = /\uFFFD{1,3}$/
+/** The first bytes of a character, at the end, decode to one U+FFFD. */
+const unfinished = /\uFFFD$/
 
 /** All that is pushed and flushed joins up to what `decode` makes of the ids at once. */
 export const streamDecoder = (

@@ -76,6 +76,14 @@ describe('tokenizerFromGguf', () => {
     expect(tokenizer.encode('a').map(tokenizer.tokenOf)).toEqual(['<|im_start|>', 'a', '<|im_end|>'])
     expect(tokenizer.encode('a', { addSpecialTokens: false })).toHaveLength(1)
   })
+  it('takes what a user defined whole, but not for special', () => {
+    const types = Array.from(tinyGguf()['tokenizer.ggml.token_type'] as Int32Array)
+    types[0] = 4
+    const tokenizer = tokenizerFromGguf({ ...tinyGguf(), 'tokenizer.ggml.token_type': types })
+    expect(tokenizer.encode('a<|endoftext|>')).toHaveLength(2)
+    expect([tokenizer.isSpecial(0), tokenizer.isSpecial(1)]).toEqual([false, true])
+    expect(tokenizer.decode([0, 1], { skipSpecialTokens: true })).toBe('<|endoftext|>')
+  })
   it('cuts as Llama 3 and Qwen 2 do', () => {
     const tokens = (pre: string, text: string): string[] => {
       const tokenizer = tokenizerFromGguf({ ...tinyGguf(), 'tokenizer.ggml.pre': pre })
