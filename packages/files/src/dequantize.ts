@@ -21,7 +21,7 @@ type Decode = (bytes: Uint8Array, blocks: number) => Float32Array
 const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
 const decoders: Readonly<Record<GgufType, Decode>> = {
-  F32: (bytes) => new Float32Array(bytes.slice().buffer),
+  F32: (bytes) => new Float32Array(Uint8Array.from(bytes).buffer),
   F16: halfToFloats,
   BF16: upperHalvesToFloats,
   Q8_0: (bytes, blocks) => {

@@ -49,7 +49,8 @@ export const toFloat32 = ({ name, dtype, shape, bytes }: NamedTensor): Float32Ar
   checkBytes({ name, dtype, shape, bytes })
   if (dtype === 'F16') return halfToFloats(bytes)
   if (dtype === 'BF16') return upperHalvesToFloats(bytes)
-  const aligned = bytes.byteOffset % 8 === 0 ? bytes : bytes.slice()
+  // Not slice(): that of a Buffer is no copy.
+  const aligned = bytes.byteOffset % 8 === 0 ? bytes : Uint8Array.from(bytes)
   if (dtype === 'F32') return new Float32Array(aligned.buffer, aligned.byteOffset, bytes.byteLength / 4)
   return Float32Array.from(new Float64Array(aligned.buffer, aligned.byteOffset, bytes.byteLength / 8))
 }
