@@ -3,7 +3,7 @@ import { exp4, sum4 } from './exp'
 import { F32 } from './dequant'
 import { packStripB, transpose4 } from './gemm'
 import { madd } from './madd'
-import { micro, MR, NR } from './micro'
+import { micro, microAdd, MR, NR } from './micro'
 
 // Attention with grouped heads over [B, T, H, D]. One head's scores exist for a block of queries at a time, never for the batch.
 // Arguments: 0 q  1 k  2 v  3 out  4 lse [B, H, T]  5 query segments  6 key segments  7 B  8 T  9 S  10 H  11 Hkv  12 D  13 scale
@@ -59,7 +59,10 @@ function packColumns(block: usize, stride: usize, columns: i32, k: i32, out: usi
 function tiles(k: i32, a: usize, rows: i32, b: usize, bK: i32, columns: i32, c: usize, ldc: usize, accumulate: bool): void {
   for (let m: i32 = 0; m < rows; m += MR) {
     for (let n: i32 = 0; n < columns; n += NR) {
-      micro(k, a, b + ((<usize>n * <usize>bK) << 2), c + <usize>m * ldc + (<usize>n << 2), ldc, 0, accumulate)
+      const panel = b + ((<usize>n * <usize>bK) << 2)
+      const to = c + <usize>m * ldc + (<usize>n << 2)
+      if (accumulate) microAdd(k, a, panel, to, ldc)
+      else micro(k, a, panel, to, ldc)
     }
     a += (<usize>k * <usize>MR) << 2
   }

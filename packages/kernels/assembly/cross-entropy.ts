@@ -2,7 +2,7 @@ import { argI, argP, scratchOf } from './control'
 import { dequantRow, rowBytes } from './dequant'
 import { exp1, exp4, max4, sum4 } from './exp'
 import { packStripB } from './gemm'
-import { micro, MR, NR } from './micro'
+import { micro, microAdd, MR, NR } from './micro'
 
 // Cross-entropy over a large vocabulary as flash attention over it: the logits never exist. Arguments:
 // 0 packed hidden (panels of MR, K = d)  1 rows  2 d  3 W  4 format  5 V  6 labels (int32)  7 with gradient  8 slices
@@ -48,14 +48,14 @@ export function crossEntropy(task: i32, thread: i32): void {
     if (graded) packStripB(argI(4), base, false, d, words, 0, d, eN, (<usize>words * <usize>NR) << 2, spare)
     for (let m: i32 = 0; m < rows; m += MR) {
       const a = argP(0) + ((<usize>m * <usize>d) << 2)
-      for (let n: i32 = 0; n < words; n += NR) micro(d, a, eT + ((<usize>n * <usize>d) << 2), scores + (<usize>n << 2), <usize>TILE << 2, 0, false)
+      for (let n: i32 = 0; n < words; n += NR) micro(d, a, eT + ((<usize>n * <usize>d) << 2), scores + (<usize>n << 2), <usize>TILE << 2)
       for (let r: i32 = 0; r < MR; r++) {
         if (m + r < rows) takeRow(m + r, scores + ((<usize>r * <usize>TILE) << 2), words, v0, states, sums, width, p + (<usize>r << 2), graded)
         else for (let j: i32 = 0; j < words; j++) store<f32>(p + (<usize>(j * MR + r) << 2), 0)
       }
       if (!graded) continue
       const to = sums + ((<usize>m * <usize>width) << 2)
-      for (let n: i32 = 0; n < d; n += NR) micro(words, p, eN + ((<usize>n * <usize>words) << 2), to + (<usize>n << 2), <usize>width << 2, 0, true)
+      for (let n: i32 = 0; n < d; n += NR) microAdd(words, p, eN + ((<usize>n * <usize>words) << 2), to + (<usize>n << 2), <usize>width << 2)
     }
   }
 }

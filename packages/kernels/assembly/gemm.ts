@@ -1,7 +1,7 @@
 import { argF, argI, argP, scratchOf } from './control'
 import { dequantRow, F32, rowBytes } from './dequant'
 import { madd } from './madd'
-import { micro, MR, NR } from './micro'
+import { micro, microAdd, MR, NR } from './micro'
 
 // C[m][n] = bias[n] + Σ over segments Σ over k of scale · A[m][k] · B[k][n]. Segments lie one after another along K in the packed
 // panels, so that [x | h]·[W | B]ᵀ is one product. Arguments, float64 each:
@@ -200,17 +200,19 @@ function rowOfTiles(k: i32, a: usize, b: usize, c: usize, m0: i32, n0: i32, colu
   for (let j: i32 = 0; j < columns; j += NR) {
     const panel = b + ((<usize>j * <usize>k) << 2)
     const at = c + <usize>m0 * ldc + (<usize>(n0 + j) << 2)
-    const biasAt = bias ? bias + (<usize>j << 2) : 0
     const width = min(NR, columns - j)
     if (rows == MR && width == NR) {
-      micro(k, a, panel, at, ldc, biasAt, accumulate)
+      // A bias is what the tile starts from.
+      if (bias) for (let r: i32 = 0; r < MR; r++) memory.copy(at + <usize>r * ldc, bias + (<usize>j << 2), <usize>NR << 2)
+      if (bias || accumulate) microAdd(k, a, panel, at, ldc)
+      else micro(k, a, panel, at, ldc)
       continue
     }
-    micro(k, a, panel, tile, <usize>NR << 2, biasAt, false)
+    micro(k, a, panel, tile, <usize>NR << 2)
     for (let r: i32 = 0; r < rows; r++)
       for (let v: i32 = 0; v < width; v++) {
         const to = at + <usize>r * ldc + (<usize>v << 2)
-        const value = load<f32>(tile + (<usize>(r * NR + v) << 2))
+        const value = load<f32>(tile + (<usize>(r * NR + v) << 2)) + (bias ? load<f32>(bias + (<usize>(j + v) << 2)) : 0)
         store<f32>(to, accumulate ? load<f32>(to) + value : value)
       }
   }

@@ -12,7 +12,7 @@ const out = join(here, '../src/simd/wasm')
 const variants = {
   plain: { madd: 'madd-plain', micro: 'micro6x8' },
   relaxed: { madd: 'madd-relaxed', micro: 'micro6x8' },
-  wide: { madd: 'madd-relaxed', micro: 'micro5x16' },
+  wide: { madd: 'madd-relaxed', micro: 'micro6x16' },
 }
 
 const files = readdirSync(assembly).sort()
