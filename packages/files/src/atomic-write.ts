@@ -1,76 +1,70 @@
 import { GraftError } from '@graftjs/tensor/error'
+import { saveId, saveOf, temporaryName } from './temporary-name.ts'
+import { nodeFs, type WriteFs } from './write-fs.ts'
 
-/** What of the file system writing needs: tests put faults in its place. */
-export interface WriteFs {
-  mkdir(path: string): Promise<void>
-  /** Writes, flushes to the disk and closes. */
-  writeFlushed(path: string, bytes: Uint8Array): Promise<void>
-  rename(from: string, to: string): Promise<void>
-  remove(path: string): Promise<void>
-  flushFolder(path: string): Promise<void>
-}
-
-export const nodeFs = async (): Promise<WriteFs> => {
-  const { mkdir, open, rename, rm } = await import('node:fs/promises')
-  return {
-    mkdir: async (path) => void (await mkdir(path, { recursive: true })),
-    writeFlushed: async (path, bytes) => {
-      const handle = await open(path, 'w')
-      try {
-        let at = 0
-        while (at < bytes.byteLength) {
-          const { bytesWritten } = await handle.write(bytes, at, bytes.byteLength - at)
-          if (bytesWritten === 0) throw new Error('no byte was written')
-          at += bytesWritten
-        }
-        await handle.sync()
-      } finally {
-        await handle.close()
-      }
-    },
-    rename,
-    remove: (path) => rm(path, { force: true }),
-    flushFolder: async (path) => {
-      const handle = await open(path, 'r')
-      // Some file systems cannot flush a folder; the rename has happened all the same.
-      await handle.sync().catch(() => {})
-      await handle.close()
-    },
-  }
-}
-
-/** A name beside the target that no two writers share. */
-const temporaryName = (path: string): string =>
-  `${path}.tmp-${Date.now().toString(36)}-${Math.floor(Math.random() * 2 ** 32).toString(36)}`
+export type Bytes = Uint8Array | AsyncIterable<Uint8Array>
 
 /**
- * Writes several files of one folder: every file is first written and flushed beside its target, then all are renamed over.
- * Whatever fails before the first rename (a full disk, say) leaves the old files as they were and no litter. Put the file
- * that readers check last: a kill between two renames leaves new files before it and the old one.
+ * Writes one file: beside its target first, flushed, then renamed over it. Whatever fails before the rename leaves the old
+ * file as it was and nothing beside it; a kill leaves at most a `.tmp-…` file, which the next save of that name removes.
  */
-export const atomicWrite = async (
-  dir: string,
-  files: readonly (readonly [name: string, bytes: Uint8Array])[],
-  given?: WriteFs,
-): Promise<void> => {
+export const atomicWrite = async (path: string, bytes: Bytes, given?: WriteFs): Promise<void> => {
   const fs = given ?? (await nodeFs())
-  const pending = files.map(([name, bytes]) => ({
-    target: `${dir}/${name}`,
-    temporary: temporaryName(`${dir}/${name}`),
-    bytes,
-  }))
+  const [folder, name] = splitPath(path)
+  const temporary = `${folder}/${temporaryName(name, 'tmp', saveId())}`
+  let renamed = false
   try {
-    await fs.mkdir(dir)
-    for (const { temporary, bytes } of pending) await fs.writeFlushed(temporary, bytes)
-    for (const { temporary, target } of pending) await fs.rename(temporary, target)
-    await fs.flushFolder(dir)
+    await fs.mkdir(folder)
+    await writeFlushed(fs, temporary, bytes)
+    await fs.rename(temporary, path)
+    renamed = true
+    await fs.flushFolder(folder)
   } catch (cause) {
-    for (const { temporary } of pending) await fs.remove(temporary).catch(() => {})
-    throw new GraftError({
-      code: 'write-failed',
-      culprit: dir,
-      message: `${dir}: cannot be written (${(cause as Error).message}); what was there before is unchanged`,
-      cause,
-    })
+    if (!renamed) await fs.remove(temporary).catch(() => {})
+    if (cause instanceof GraftError) throw cause
+    throw writeFailed(path, cause, renamed ? 'the new file is there, but a power cut may undo it' : UNCHANGED)
   }
+  await sweep(fs, folder, [name])
+}
+
+export const UNCHANGED = 'what was there before is unchanged'
+
+export const writeFailed = (path: string, cause: unknown, state: string): GraftError =>
+  new GraftError({
+    code: 'write-failed',
+    culprit: path,
+    message: `${path}: cannot be written (${(cause as Error).message}); ${state}`,
+    cause,
+  })
+
+/** Writes all bytes, on the disk when it returns. */
+export const writeFlushed = async (fs: WriteFs, path: string, bytes: Bytes): Promise<void> => {
+  const handle = await fs.open(path)
+  try {
+    if (bytes instanceof Uint8Array) await writeAll(handle.write, bytes)
+    else for await (const chunk of bytes) await writeAll(handle.write, chunk)
+    await handle.flush()
+  } finally {
+    await handle.close()
+  }
+}
+
+const writeAll = async (write: (bytes: Uint8Array) => Promise<number>, bytes: Uint8Array): Promise<void> => {
+  for (let at = 0; at < bytes.byteLength; ) {
+    const written = await write(bytes.subarray(at))
+    if (written === 0) throw new Error('the disk takes no more bytes')
+    at += written
+  }
+}
+
+/** Removes what saves of these files left beside them. The save is done: that this fails changes nothing. */
+export const sweep = async (fs: WriteFs, folder: string, names: readonly string[]): Promise<void> => {
+  const files = await fs.list(folder).catch(() => [])
+  const left = files.filter((file) => names.some((name) => saveOf(file, name, 'tmp') ?? saveOf(file, name, 'old')))
+  for (const file of left) await fs.remove(`${folder}/${file}`).catch(() => {})
+}
+
+const splitPath = (path: string): [folder: string, name: string] => {
+  const at = Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\'))
+  return at < 0 ? ['.', path] : [path.slice(0, at) || '/', path.slice(at + 1)]
 }

@@ -1,4 +1,7 @@
-import { GraftError } from '@graftjs/tensor/error'
+import { GraftError, isGraftError } from '@graftjs/tensor/error'
+import { type Answer, follow, reason } from './follow.ts'
+import { openPartial, type Partial } from './partial-file.ts'
+import { nodeFs } from './write-fs.ts'
 
 export interface DownloadOptions {
   readonly url: string
@@ -6,93 +9,189 @@ export interface DownloadOptions {
   readonly file: string
   /** Refused if the bytes do not hash to it. */
   readonly sha256?: string
+  /** Also hold the bytes against the etag where that is a hash, as on the Hugging Face hub. Default false. */
+  readonly verifyEtag?: boolean
+  /** Sent as a bearer token to the host of `url` and to no other. */
+  readonly token?: string
+  /** Refused beyond it. Default 64 GiB. */
+  readonly maxBytes?: number
   /** Milliseconds to wait for an answer. Default 30,000. */
   readonly patienceMs?: number
+  /** Milliseconds without a byte after which the connection counts as broken. Default 30,000. */
+  readonly stallMs?: number
+  /** How often in a row to try again without a byte gained, once there were any. Default 5. */
+  readonly retries?: number
   readonly onProgress?: (received: number, total: number | undefined) => void
   readonly signal?: AbortSignal
 }
 
-/** Downloads to a file beside the target, hashing as it goes; renames when whole. Returns the SHA-256. */
-export const download = async ({
-  url,
-  file,
-  sha256,
-  patienceMs = 30_000,
-  onProgress,
-  signal,
-}: DownloadOptions): Promise<string> => {
-  const { createHash } = await import('node:crypto')
-  const { mkdir, open, rename, rm } = await import('node:fs/promises')
-  const { dirname } = await import('node:path')
-  const response = await answer(url, patienceMs, signal)
-  await mkdir(dirname(file), { recursive: true })
-  const temporary = `${file}.incomplete-${process.pid}`
-  const hash = createHash('sha256')
-  const total = Number(response.headers.get('content-length')) || undefined
-  let received = 0
-  try {
-    const handle = await open(temporary, 'w')
+/**
+ * Downloads to a file beside the target, hashing as it goes; renames when whole and verified. Returns the SHA-256. A connection
+ * that breaks is taken up where it broke, in this call or a later one, if the server names an etag and still has the same file.
+ */
+export const download = async (options: DownloadOptions): Promise<string> => {
+  const { url, file, retries = 5, signal } = options
+  const partial = await startPartial(file, url)
+  let failures = 0
+  let gained = false
+  for (;;) {
+    const before = partial.size
     try {
-      for await (const chunk of response.body! as unknown as AsyncIterable<Uint8Array>) {
-        hash.update(chunk)
-        await handle.write(chunk)
-        received += chunk.byteLength
-        onProgress?.(received, total)
+      return await finish(options, partial, await attempt(options, partial))
+    } catch (error) {
+      gained ||= partial.size !== before
+      failures = partial.size > before ? 1 : failures + 1
+      const code = isGraftError(error) ? error.code : ''
+      if (['broken', 'no-answer'].includes(code) && gained && failures <= retries && !signal?.aborted) {
+        await pause(100 * failures)
+        continue
       }
-      await handle.sync()
-    } finally {
-      await handle.close()
+      await (LOST.includes(code) ? partial.discard() : partial.keep()).catch(() => {})
+      if (signal?.aborted)
+        throw new GraftError({ code: 'aborted', culprit: url, message: `${url}: aborted`, cause: error })
+      throw error
     }
-    const encoded = response.headers.get('content-encoding')
-    if (total !== undefined && !encoded && received !== total)
-      throw new GraftError({ code: 'cut-short', culprit: url, given: `${received} bytes`, expected: `${total}` })
-    const found = hash.digest('hex')
-    if (sha256 && found !== sha256)
-      throw new GraftError({ code: 'bad-checksum', culprit: url, given: `SHA-256 ${found}`, expected: sha256 })
-    await rename(temporary, file)
-    return found
-  } catch (cause) {
-    await rm(temporary, { force: true })
-    if (cause instanceof GraftError) throw cause
-    throw new GraftError({
-      code: 'download-failed',
-      culprit: url,
-      message: `${url}: the download failed (${(cause as Error).message})`,
-      cause,
-    })
   }
 }
 
-const answer = async (url: string, patienceMs: number, signal?: AbortSignal): Promise<Response> => {
-  const patience = AbortSignal.timeout(patienceMs)
-  const headersOnly = new AbortController()
-  const give = (): void => headersOnly.abort()
-  patience.addEventListener('abort', give)
-  signal?.addEventListener('abort', give)
+/** After these there is nothing to go on with. */
+const LOST = ['bad-checksum', 'too-large', 'write-failed']
+
+const pause = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms))
+
+const startPartial = async (file: string, url: string): Promise<Partial> => {
+  const { mkdir } = await import('node:fs/promises')
+  const { dirname } = await import('node:path')
+  return onDisk(file, async () => {
+    await mkdir(dirname(file), { recursive: true })
+    return openPartial(file, url)
+  })
+}
+
+/** Work on the disk: what fails there is no fault of the network. */
+const onDisk = async <T>(file: string, work: () => Promise<T>): Promise<T> => {
   try {
-    const response = await fetch(url, { signal: headersOnly.signal, redirect: 'follow' })
-    if (!response.ok)
-      throw new GraftError({ code: 'no-answer', culprit: url, given: `status ${response.status}`, expected: '200' })
-    return response
+    return await work()
   } catch (cause) {
-    if (cause instanceof GraftError) throw cause
-    const why = patience.aborted
-      ? `no answer within ${patienceMs / 1000} s`
-      : (cause as Error).cause instanceof Error
-        ? ((cause as Error).cause as Error).message
-        : (cause as Error).message
-    throw new GraftError({ code: 'no-answer', culprit: url, message: `${url}: ${why}`, cause })
-  } finally {
-    // The body may take its time.
-    patience.removeEventListener('abort', give)
+    if (isGraftError(cause)) throw cause
+    const message = `${file}: cannot be written (${(cause as Error).message})`
+    throw new GraftError({ code: 'write-failed', culprit: file, message, cause })
   }
 }
 
-/** The SHA-256 of a file, hexadecimal. */
-export const sha256File = async (path: string): Promise<string> => {
+/** One connection, from where the partial file ends to the end of the file. Returns the etag to verify against. */
+const attempt = async (options: DownloadOptions, partial: Partial): Promise<string | null> => {
+  const { url, token, patienceMs = 30_000, stallMs = 30_000, signal } = options
+  const stalled = new AbortController()
+  const stop = signal ? AbortSignal.any([signal, stalled.signal]) : stalled.signal
+  const range = partial.size && partial.etag ? { range: `bytes=${partial.size}-`, 'if-range': partial.etag } : {}
+  // Compressed on the way, neither sizes nor ranges would be those of the file.
+  const headers = { 'accept-encoding': 'identity', ...range }
+  const answer = await follow({ url, headers, token, patienceMs, signal: stop })
+  const total = await begin(options, partial, answer)
+  if (total === 'again') return attempt(options, partial)
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const watch = (): void => {
+    clearTimeout(timer)
+    timer = setTimeout(() => stalled.abort(), stallMs)
+  }
+  try {
+    watch()
+    await receive(options, partial, answer.response, total, watch)
+  } catch (cause) {
+    if (isGraftError(cause)) throw cause
+    throw broken(url, stalled.signal.aborted ? `no byte for ${stallMs / 1000} s` : reason(cause as Error), cause)
+  } finally {
+    clearTimeout(timer)
+  }
+  if (total !== undefined && partial.size !== total) throw broken(url, `${partial.size} of ${total} bytes came`)
+  return answer.linkedEtag ?? answer.response.headers.get('etag')
+}
+
+const broken = (url: string, why: string, cause?: unknown): GraftError =>
+  new GraftError({ code: 'broken', culprit: url, message: `${url}: the connection broke (${why})`, cause })
+
+const receive = async (
+  { url, file, maxBytes = MAX_BYTES, onProgress }: DownloadOptions,
+  partial: Partial,
+  { body }: Response,
+  total: number | undefined,
+  watch: () => void,
+): Promise<void> => {
+  // Node's streams can be iterated; the browser's types do not say so.
+  for await (const chunk of body as unknown as AsyncIterable<Uint8Array>) {
+    watch()
+    if (partial.size + chunk.byteLength > maxBytes) throw tooLarge(url, partial.size + chunk.byteLength, maxBytes)
+    await onDisk(file, () => partial.append(chunk))
+    onProgress?.(partial.size, total)
+  }
+}
+
+const MAX_BYTES = 2 ** 36
+
+const tooLarge = (url: string, bytes: number, maxBytes: number): GraftError =>
+  new GraftError({ code: 'too-large', culprit: url, given: `${bytes} bytes or more`, expected: `at most ${maxBytes}` })
+
+/** Readies the partial file for this answer's body. Returns the whole file's size, or 'again' where the rest cannot be had. */
+const begin = async (
+  { url, file, maxBytes = MAX_BYTES }: DownloadOptions,
+  partial: Partial,
+  { response }: Answer,
+): Promise<number | undefined | 'again'> => {
+  const { status, headers } = response
+  const etag = strong(headers.get('etag'))
+  if (partial.size > 0 && (status === 206 || status === 416)) {
+    const [, from, of] = /^bytes (\d+)-\d+\/(\d+)$/.exec(headers.get('content-range') ?? '') ?? []
+    if (status === 206 && Number(from) === partial.size && etag === partial.etag) return Number(of)
+    await response.body?.cancel()
+    await onDisk(file, () => partial.restart(undefined))
+    return 'again'
+  }
+  if (status !== 200) {
+    await response.body?.cancel()
+    throw new GraftError({ code: 'bad-status', culprit: url, given: `status ${status}`, expected: '200' })
+  }
+  const encoded = (headers.get('content-encoding') ?? 'identity') !== 'identity'
+  const length = encoded ? null : headers.get('content-length')
+  if (Number(length) > maxBytes) {
+    await response.body?.cancel()
+    throw tooLarge(url, Number(length), maxBytes)
+  }
+  await onDisk(file, () => partial.restart(encoded ? undefined : etag))
+  return length === null ? undefined : Number(length)
+}
+
+/** Only a strong etag says that bytes are the same; a very long one would not fit into a file's name. */
+const strong = (etag: string | null): string | undefined =>
+  etag !== null && /^"[\x21-\x7e]{1,60}"$|^"[0-9a-f]{64}"$/.test(etag) ? etag : undefined
+
+const finish = async (
+  { url, file, sha256, verifyEtag = false }: DownloadOptions,
+  partial: Partial,
+  etag: string | null,
+): Promise<string> => {
+  const hash = verifyEtag ? (/^(?:W\/)?"?([0-9a-f]{40}|[0-9a-f]{64})"?$/.exec(etag ?? '')?.[1] ?? '') : ''
+  const refuse = (given: string, expected: string): GraftError =>
+    new GraftError({ code: 'bad-checksum', culprit: url, given, expected })
+  let found = ''
+  await onDisk(file, () =>
+    partial.finish(async (path, hex) => {
+      found = hex
+      const wanted = sha256?.toLowerCase() ?? (hash.length === 64 ? hash : hex)
+      if (hex !== wanted) throw refuse(`SHA-256 ${hex}`, wanted)
+      const blob = hash.length === 40 ? await gitBlobHash(path) : hash
+      if (hash.length === 40 && blob !== hash) throw refuse(`git hash ${blob}`, hash)
+    }),
+  )
+  const { dirname } = await import('node:path')
+  await onDisk(file, async () => (await nodeFs()).flushFolder(dirname(file)))
+  return found
+}
+
+/** What git, and so the hub, calls a small file. */
+const gitBlobHash = async (path: string): Promise<string> => {
   const { createHash } = await import('node:crypto')
-  const { createReadStream } = await import('node:fs')
-  const hash = createHash('sha256')
-  for await (const chunk of createReadStream(path)) hash.update(chunk as Uint8Array)
-  return hash.digest('hex')
+  const { readFile } = await import('node:fs/promises')
+  const bytes = await readFile(path)
+  return createHash('sha1').update(`blob ${bytes.byteLength}\0`).update(bytes).digest('hex')
 }

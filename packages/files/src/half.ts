@@ -6,15 +6,14 @@ export const halfToFloat = (bits: number): number => {
   return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1 + fraction / 1024) * 2 ** (exponent - 15)
 }
 
-/** Every float16 there is: looking 65,536 numbers up is faster than computing millions. */
-const table = (): Float32Array => (halves ??= Float32Array.from({ length: 65536 }, (_, bits) => halfToFloat(bits)))
-let halves: Float32Array | undefined
+// Every float16 there is, computed when first needed: a look-up is faster than the arithmetic.
+let table: Float32Array | undefined
 
 /** Little-endian float16 numbers. */
 export const halfToFloats = (bytes: Uint8Array): Float32Array => {
-  const all = table()
+  table ??= Float32Array.from({ length: 65536 }, (_, bits) => halfToFloat(bits))
   const out = new Float32Array(bytes.byteLength >> 1)
-  for (let i = 0; i < out.length; i++) out[i] = all[bytes[2 * i]! | (bytes[2 * i + 1]! << 8)]!
+  for (let i = 0; i < out.length; i++) out[i] = table[bytes[2 * i]! | (bytes[2 * i + 1]! << 8)]!
   return out
 }
 

@@ -1,61 +1,56 @@
 import { GraftError } from '@graftjs/tensor/error'
-import { fileSource } from './byte-source.ts'
+import { atomicWrite } from './atomic-write.ts'
+import { type ByteSource, fileSource } from './byte-source.ts'
+import { crc32 } from './crc32.ts'
+import { findZipEntry, type ZipEntry } from './zip-directory.ts'
 
-/** Takes one file out of a zip (a Python wheel is one): stored or deflated, its CRC-32 checked. The entry is named by us, so no path of the archive is trusted. */
+const PIECE = 1 << 20
+/** Real files do not shrink further; what claims to is made to fill the disk. */
+const RATIO = 200
+
+/** Takes one file out of a zip archive (a Python wheel is one) a piece at a time; it appears only when its size and CRC-32 fit. */
 export const unzipEntry = async (archive: string, entry: string, file: string): Promise<void> => {
   const source = await fileSource(archive)
-  const bad = (given: string, expected: string): GraftError =>
-    new GraftError({ code: 'bad-file', culprit: archive, given, expected })
   try {
-    const tail = await source.read(Math.max(0, source.size - 65557), Math.min(65557, source.size))
-    const end = lastIndex(tail, 0x06054b50)
-    if (end < 0) throw bad('no end of a zip directory', 'a zip file: is it cut short?')
-    const at = new DataView(tail.buffer, tail.byteOffset + end)
-    const directory = await source.read(at.getUint32(16, true), at.getUint32(12, true))
-    const found = findEntry(directory, entry)
-    if (!found) throw bad(`no entry ${entry}`, 'the version of the archive that holds it')
-    const local = await source.read(found.offset, 30)
-    const head = new DataView(local.buffer, local.byteOffset)
-    const data = found.offset + 30 + head.getUint16(26, true) + head.getUint16(28, true)
-    const packed = await source.read(data, found.packed)
-    const { crc32, inflateRawSync } = await import('node:zlib')
-    const bytes = found.method === 0 ? packed : inflateRawSync(packed, { maxOutputLength: found.size })
-    if (bytes.byteLength !== found.size || crc32(bytes) !== found.crc)
-      throw bad(`${entry} with a wrong size or CRC-32`, 'an undamaged archive')
-    const { writeFile } = await import('node:fs/promises')
-    await writeFile(file, bytes)
+    const found = await findZipEntry(source, entry)
+    await atomicWrite(file, checked(found, await unpacked(source, found), archive))
   } finally {
     await source.close()
   }
 }
 
-const lastIndex = (bytes: Uint8Array, magic: number): number => {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  for (let i = bytes.byteLength - 22; i >= 0; i--) if (view.getUint32(i, true) === magic) return i
-  return -1
+const pieces = async function* (source: ByteSource, { data, packed }: ZipEntry): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < packed; at += PIECE) yield await source.read(data + at, Math.min(PIECE, packed - at))
 }
 
-const findEntry = (
-  directory: Uint8Array,
-  name: string,
-): { offset: number; packed: number; size: number; method: number; crc: number } | undefined => {
-  const view = new DataView(directory.buffer, directory.byteOffset, directory.byteLength)
-  for (let at = 0; at + 46 <= directory.byteLength; ) {
-    const [nameLength, extra, comment] = [
-      view.getUint16(at + 28, true),
-      view.getUint16(at + 30, true),
-      view.getUint16(at + 32, true),
-    ]
-    const here = new TextDecoder().decode(directory.subarray(at + 46, at + 46 + nameLength))
-    if (here === name)
-      return {
-        method: view.getUint16(at + 10, true),
-        crc: view.getUint32(at + 16, true),
-        packed: view.getUint32(at + 20, true),
-        size: view.getUint32(at + 24, true),
-        offset: view.getUint32(at + 42, true),
-      }
-    at += 46 + nameLength + extra + comment
+const unpacked = async (source: ByteSource, entry: ZipEntry): Promise<AsyncIterable<Uint8Array>> => {
+  if (entry.method === 0) return pieces(source, entry)
+  const { pipeline, Readable } = await import('node:stream')
+  const { createInflateRaw } = await import('node:zlib')
+  // Whoever reads the end of a pipeline learns of its errors there.
+  return pipeline(Readable.from(pieces(source, entry)), createInflateRaw(), () => {})
+}
+
+/** Passes the bytes on as long as they are what the archive says they are. */
+const checked = async function* (
+  { name, size, packed, crc }: ZipEntry,
+  bytes: AsyncIterable<Uint8Array>,
+  archive: string,
+): AsyncGenerator<Uint8Array> {
+  const bad = (given: string, expected: string, cause?: unknown): GraftError =>
+    new GraftError({ code: 'bad-file', culprit: `${archive}: ${name}`, given, expected, cause })
+  if (size > RATIO * packed + PIECE) throw bad(`${size} bytes packed into ${packed}`, `a ratio of ${RATIO} at most`)
+  let [count, sum] = [0, 0]
+  try {
+    for await (const piece of bytes) {
+      count += piece.byteLength
+      if (count > size) throw bad(`more than its ${size} bytes`, 'no more')
+      sum = crc32(piece, sum)
+      yield piece
+    }
+  } catch (cause) {
+    throw cause instanceof GraftError ? cause : bad('bytes that cannot be unpacked', 'an undamaged archive', cause)
   }
-  return undefined
+  if (count !== size) throw bad(`${count} bytes`, `${size}`)
+  if (sum !== crc) throw bad('a wrong CRC-32', 'an undamaged archive')
 }
