@@ -7,10 +7,18 @@ const CHUNK: i32 = 16384
 
 // Blocks hold 64 bytes more than was asked for, so a last, partial group of eight may be read and written past the end.
 
+/** exp4 without its cap: right up to float32's largest number, infinite past it. */
+// @ts-ignore: decorator
+@inline function wholeExp(x: v128): v128 {
+  const large = f32x4.gt(x, f32x4.splat(88))
+  const e = exp4(v128.bitselect(f32x4.sub(x, f32x4.splat(1)), x, large))
+  return f32x4.mul(e, v128.bitselect(f32x4.splat(Mathf.E), f32x4.splat(1), large))
+}
+
 // @ts-ignore: decorator
 @inline function unary4(op: i32, x: v128): v128 {
   switch (op) {
-    case 0: return exp4(x)
+    case 0: return wholeExp(x)
     case 1: return sigmoid4(x)
     // tanh x = 1 - 2 / (e^2x + 1); near 0 a series keeps the relative error small.
     case 2: {

@@ -21,6 +21,16 @@ const run = defineOp<{ p: Tensor; m: Tensor; v: Tensor; g: Tensor }, Required<Ad
     const root = add(div(sqrt(v1), Math.sqrt(1 - beta2 ** step)), eps)
     return [sub(mul(p, 1 - lr * weightDecay), mul(div(m1, root), lr / (1 - beta1 ** step))), m1, v1]
   },
+  reference: ({ p, m, v, g }, { lr, beta1, beta2, eps, weightDecay, step, gradScale }) => {
+    const grad = g!.data.map((x) => x * gradScale)
+    const m1 = m!.data.map((x, i) => beta1 * x + (1 - beta1) * grad[i]!)
+    const v1 = v!.data.map((x, i) => beta2 * x + (1 - beta2) * grad[i]! ** 2)
+    const p1 = p!.data.map((x, i) => {
+      const root = Math.sqrt(v1[i]! / (1 - beta2 ** step)) + eps
+      return x * (1 - lr * weightDecay) - (lr * (m1[i]! / (1 - beta1 ** step))) / root
+    })
+    return [p1, m1, v1].map((data) => ({ data, shape: p!.shape }))
+  },
 })
 
 /**

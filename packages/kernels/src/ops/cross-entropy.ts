@@ -16,7 +16,7 @@ import {
 } from '@graftjs/tensor'
 
 import type { StoredWeight } from '../stored-weight.ts'
-import { hostDense, type StoredAttrs, storedAttrs } from './dense.ts'
+import { hostDense, referenceDense, type StoredAttrs, storedAttrs } from './dense.ts'
 
 export interface CrossEntropyAttrs extends StoredAttrs {
   /** Makes the gradient for the hidden state in the same pass. */
@@ -37,32 +37,37 @@ const run = defineOp<{ hidden: Tensor; w: Tensor; labels: Tensor }, CrossEntropy
   },
   save: { outputs: [1] },
   gradient: ([dy], { out1 }) => ({ hidden: () => mul(expandDims(dy!, 1), out1!) }),
+  reference: (inputs, attrs) => referenceCrossEntropy(inputs, attrs),
 })
 
-/** In float64, for the parity tests. */
-export const referenceCrossEntropy = (
-  hidden: RefArray,
-  weight: Float32Array,
-  labels: Int32Array,
-  vocab: number,
-): { nll: Float64Array; grad: Float64Array } => {
-  const [n, d] = hidden.shape as [number, number]
+const referenceCrossEntropy = (
+  { hidden, w, labels }: Record<string, RefArray | undefined>,
+  attrs: CrossEntropyAttrs,
+): RefArray[] => {
+  const { rows: vocab, cols: d } = attrs
+  const weight = referenceDense(w!, attrs)
+  const n = labels!.data.length
   const nll = new Float64Array(n)
   const grad = new Float64Array(n * d)
   for (let r = 0; r < n; r++) {
-    if (labels[r] === -100) continue
+    const label = labels!.data[r]!
+    if (label === -100) continue
     const logits = Float64Array.from({ length: vocab }, (_, v) =>
-      hidden.data.subarray(r * d, (r + 1) * d).reduce((s, x, i) => s + x * weight[v * d + i]!, 0),
+      hidden!.data.subarray(r * d, (r + 1) * d).reduce((s, x, i) => s + x * weight[v * d + i]!, 0),
     )
     const most = Math.max(...logits)
     const total = logits.reduce((s, l) => s + Math.exp(l - most), 0)
-    nll[r] = most + Math.log(total) - logits[labels[r]!]!
+    nll[r] = most + Math.log(total) - logits[label]!
+    if (!attrs.graded) continue
     for (let v = 0; v < vocab; v++) {
-      const p = Math.exp(logits[v]! - most) / total - (v === labels[r] ? 1 : 0)
+      const p = Math.exp(logits[v]! - most) / total - (v === label ? 1 : 0)
       for (let i = 0; i < d; i++) grad[r * d + i]! += p * weight[v * d + i]!
     }
   }
-  return { nll, grad }
+  return [
+    { data: nll, shape: [n] },
+    attrs.graded ? { data: grad, shape: [n, d] } : { data: new Float64Array(), shape: [0] },
+  ]
 }
 
 /**

@@ -1,4 +1,4 @@
-import { defineOp, type Tensor, tensor } from '@graftjs/tensor'
+import { defineOp, type RefArray, type Tensor, tensor } from '@graftjs/tensor'
 import { decode, type Format, rowBytes } from '../formats.ts'
 import type { StoredWeight } from '../stored-weight.ts'
 
@@ -20,9 +20,14 @@ export const hostDense = (data: Tensor, attrs: StoredAttrs): Float32Array =>
     ? (data.dataSync() as Float32Array)
     : decode(attrs.format, bytesOf(data, attrs), attrs.rows * attrs.cols)
 
+/** The same from the float64 copy that a reference is given. */
+export const referenceDense = ({ data }: RefArray, { format, rows, cols }: StoredAttrs): Float64Array =>
+  format === 'f32' ? data : Float64Array.from(decode(format, new Uint8Array(Int32Array.from(data).buffer), rows * cols))
+
 const run = defineOp<{ w: Tensor }, StoredAttrs>({
   name: 'GraftDense',
   composed: ({ w }, attrs) => tensor(hostDense(w, attrs), [attrs.rows, attrs.cols]),
+  reference: ({ w }, attrs) => ({ data: referenceDense(w!, attrs), shape: [attrs.rows, attrs.cols] }),
 })
 
 export const storedAttrs = (w: StoredWeight): StoredAttrs => ({

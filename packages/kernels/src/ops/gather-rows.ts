@@ -1,7 +1,7 @@
 import { defineOp, reshape, type Tensor, tensor } from '@graftjs/tensor'
 import { GraftError } from '@graftjs/tensor/error'
 import type { StoredWeight } from '../stored-weight.ts'
-import { hostDense, type StoredAttrs, storedAttrs } from './dense.ts'
+import { hostDense, referenceDense, type StoredAttrs, storedAttrs } from './dense.ts'
 
 const run = defineOp<{ w: Tensor; ids: Tensor }, StoredAttrs>({
   name: 'GraftGatherRows',
@@ -13,6 +13,13 @@ const run = defineOp<{ w: Tensor; ids: Tensor }, StoredAttrs>({
       out.set(table.subarray(id * cols, (id + 1) * cols), i * cols),
     )
     return tensor(out, [ids.size, cols])
+  },
+  reference: ({ w, ids }, attrs) => {
+    const { cols } = attrs
+    const table = referenceDense(w!, attrs)
+    const data = new Float64Array(ids!.data.length * cols)
+    ids!.data.forEach((id, i) => data.set(table.subarray(id * cols, (id + 1) * cols), i * cols))
+    return { data, shape: [ids!.data.length, cols] }
   },
 })
 

@@ -6,6 +6,7 @@ import {
   linear as denseLinear,
   matMul,
   mul,
+  type RefArray,
   reshape,
   slice,
   sum,
@@ -13,7 +14,7 @@ import {
   tensor,
 } from '@graftjs/tensor'
 import type { StoredWeight } from '../stored-weight.ts'
-import { hostDense, type StoredAttrs, storedAttrs } from './dense.ts'
+import { hostDense, referenceDense, type StoredAttrs, storedAttrs } from './dense.ts'
 
 /** y += scale · (x aᵀ) bᵀ with a [r, in], b [out, r]. */
 export interface LowRankUpdate {
@@ -85,7 +86,33 @@ const run = defineOp<LinearInputs, LinearAttrs>({
       ),
     }
   },
+  reference: (inputs, attrs) => {
+    const { rows: n, cols: k } = attrs
+    const x = inputs.x!.data
+    const m = x.length / k
+    const y = timesTransposed(x, referenceDense(inputs.w!, attrs), k)
+    attrs.scales.forEach((scale, i) => {
+      const [a, b] = [inputs[`a${i}`]!, inputs[`b${i}`]!]
+      timesTransposed(timesTransposed(x, a.data, k), b.data, a.shape[0]!).forEach((v, j) => {
+        y[j]! += scale * v
+      })
+    })
+    return { data: y.map((v, j) => v + (inputs.bias?.data[j % n] ?? 0)), shape: [m, n] }
+  },
 })
+
+/** a · bᵀ, both with rows of k numbers. */
+const timesTransposed = (a: RefArray['data'], b: RefArray['data'], k: number): Float64Array => {
+  const [m, n] = [a.length / k, b.length / k]
+  const out = new Float64Array(m * n)
+  for (let i = 0; i < m; i++)
+    for (let j = 0; j < n; j++) {
+      let total = 0
+      for (let l = 0; l < k; l++) total += a[i * k + l]! * b[j * k + l]!
+      out[i * n + j] = total
+    }
+  return out
+}
 
 /** dx = dy·W + Σ scale · u a, with u = dy·b. Nothing is computed for W. */
 const runBack = defineOp<{ dy: Tensor; w: Tensor } & Record<string, Tensor | undefined>, LinearAttrs>({

@@ -23,7 +23,9 @@ export class SimdBackend extends MathBackendCPU {
   readonly allocator: Allocator
   /** Rows of the product kernel's tile. */
   readonly tile: number
-  private scratch: { bytes: number; addresses: number[] } = { bytes: 0, addresses: [] }
+  private scratch: { bytes: number; address?: number } = { bytes: 0 }
+  /** What the running fast kernel has made so far. */
+  private made: object[] = []
 
   constructor(pool: Pool, allocator: Allocator, tile: number) {
     super()
@@ -57,12 +59,24 @@ export class SimdBackend extends MathBackendCPU {
     super.move(dataId, own, shape, dtype, refCount)
   }
 
+  /** Runs a fast kernel. If it fails (memory may run out half-way), the tensors it has made are freed. */
+  whole<T>(kernel: () => T): T {
+    this.made = []
+    try {
+      return kernel()
+    } catch (error) {
+      for (const dataId of this.made) this.disposeData(dataId, true)
+      throw error
+    }
+  }
+
   /** A new tensor in the shared memory, its contents undefined. */
   output(shape: readonly number[], dtype: 'float32' | 'int32' = 'float32'): TensorInfo & { address: number } {
     const size = shape.reduce((a, b) => a * b, 1)
     const address = this.allocator.allocate(size * 4)
     const dataId = super.write(this.view(address, size, dtype), [...shape], dtype)
     this.entry(dataId).address = address
+    this.made.push(dataId)
     return { dataId, shape: [...shape], dtype, address }
   }
 
@@ -87,11 +101,13 @@ export class SimdBackend extends MathBackendCPU {
   /** Each thread's private scratch holds at least so many bytes from here on. */
   reserveScratch(bytes: number): void {
     if (bytes <= this.scratch.bytes) return
-    for (const address of this.scratch.addresses) this.allocator.free(address)
-    this.scratch = { bytes: 0, addresses: [] }
-    const addresses = Array.from({ length: this.pool.threads }, () => this.allocator.allocate(bytes))
-    this.scratch = { bytes, addresses }
-    this.pool.setScratch(addresses)
+    if (this.scratch.address !== undefined) this.allocator.free(this.scratch.address)
+    this.scratch = { bytes: 0 }
+    // One block for all, so that there is nothing to undo where memory runs out; 64 bytes apart, as kernels read past the end.
+    const each = Math.ceil(bytes / 64) * 64 + 64
+    const address = this.allocator.allocate(each * this.pool.threads)
+    this.scratch = { bytes, address }
+    this.pool.setScratch(Array.from({ length: this.pool.threads }, (_, i) => address + i * each))
   }
 
   /** Lends `bytes` of shared memory to `use` for one kernel. */

@@ -82,7 +82,9 @@ export const createPool = async (
         Atomics.store(words, at(NEXT), tasks)
       }
       if (shared) while (Atomics.load(words, at(DONE)) < threads - 1);
-      const text = trap ? String((trap as Error).message ?? trap) : takeError()
+      // Taken in any case: a worker's error must not surface in a later run.
+      const theirs = takeError()
+      const text = trap ? String((trap as Error).message ?? trap) : theirs
       if (text !== undefined)
         throw new GraftError({
           code: 'kernel-failed',

@@ -18,11 +18,8 @@ export const registerFast = <A extends object>(
     kernelName,
     backendName: 'simd',
     kernelFunc: ({ inputs, attrs, backend }) => {
-      const out = run({
-        inputs: inputs as Record<string, TensorInfo>,
-        attrs: attrs as A,
-        backend: backend as SimdBackend,
-      })
+      const call = { inputs: inputs as Record<string, TensorInfo>, attrs: attrs as A, backend: backend as SimdBackend }
+      const out = call.backend.whole(() => run(call))
       return out ?? stock!.kernelFunc({ inputs, attrs: attrs as Record<string, Attribute>, backend })
     },
   })
