@@ -385,3 +385,15 @@ describe('attention', () => {
     })
   })
 })
+
+it('crossEntropy refuses labels that the vocabulary lacks', async () => {
+  for (const backend of ['simd', 'cpu']) {
+    await tf.setBackend(backend)
+    const w = storedWeight('w', 'f32', floats([40, 8], 'w').data as Float32Array, [40, 8])
+    for (const bad of [40, -1])
+      expect(() => scope(() => crossEntropy(make(floats([2, 8], 'hidden')), w, make(ints([2], [-100, bad]))))).toThrow(
+        `labels[1]: given ${bad}; expected -100 or one of 0 … 39`,
+      )
+    w.dispose()
+  }
+})

@@ -1,9 +1,11 @@
 import {
   add,
   addN,
+  cast,
   dispose,
   div,
   exp,
+  greater,
   matMul,
   max,
   mul,
@@ -11,6 +13,7 @@ import {
   relu,
   rsqrt,
   sigmoid,
+  slice,
   softmax,
   sqrt,
   square,
@@ -22,7 +25,7 @@ import {
 } from '@graftjs/tensor'
 import * as tf from '@tensorflow/tfjs-core'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { useSimd } from '../src/index.ts'
+import { simdInfo, useSimd } from '../src/index.ts'
 import { distance, floats, ints, make, numbers, type Spec } from './support.ts'
 
 beforeAll(async () => {
@@ -253,5 +256,34 @@ describe('Softmax', () => {
       dtype: 'float32',
     }
     await compare([x], (t) => softmax(t), 1e-6)
+  })
+})
+
+describe('casts', () => {
+  it('gives fast kernels numbers of the type that the tensor has, not those it was cast from', async () => {
+    const x = floats([6, 8], 'x')
+    for (const f of [
+      (t: Tensor) => mul(cast(greater(t, 0.5), 'float32'), t),
+      (t: Tensor) => sum(cast(greater(t, 0), 'float32')),
+      (t: Tensor) => add(cast(cast(mul(t, 10), 'int32'), 'float32'), 1),
+      (t: Tensor) => matMul(t, cast(greater(t, 0), 'float32'), false, true),
+      (t: Tensor) => exp(slice(cast(greater(t, 0), 'float32'), [1, 2], [3, 4])),
+    ])
+      await compare([x], f, 1e-6)
+    await compare([ints([5], [1, 2, 3, -4, 2 ** 20])], (t) => add(mul(cast(t, 'float32'), 0.5), cast(t, 'float32')), 0)
+  })
+
+  it('may come from the cpu backend, and free what they hold', async () => {
+    await tf.setBackend('cpu')
+    const whole = make(ints([3], [1, -2, 3]))
+    const x = cast(whole, 'float32')
+    await tf.setBackend('simd')
+    const before = simdInfo()!.memoryBytes
+    const [y, z] = [mul(x, 2), mul(whole, 3)]
+    expect([...y.dataSync()]).toEqual([2, -4, 6])
+    expect([...z.dataSync()]).toEqual([3, -6, 9])
+    expect([...whole.dataSync()]).toEqual([1, -2, 3])
+    dispose([x, y, z, whole])
+    expect(simdInfo()!.memoryBytes).toBe(before)
   })
 })

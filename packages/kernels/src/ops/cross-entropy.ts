@@ -15,6 +15,7 @@ import {
   zeros,
 } from '@graftjs/tensor'
 
+import { GraftError } from '@graftjs/tensor/error'
 import type { StoredWeight } from '../stored-weight.ts'
 import { hostDense, referenceDense, type StoredAttrs, storedAttrs } from './dense.ts'
 
@@ -27,6 +28,7 @@ export interface CrossEntropyAttrs extends StoredAttrs {
 const run = defineOp<{ hidden: Tensor; w: Tensor; labels: Tensor }, CrossEntropyAttrs>({
   name: 'GraftCrossEntropy',
   composed: ({ hidden, w, labels }, attrs) => {
+    checkLabels(labels.dataSync() as Int32Array, attrs.rows)
     const weight = attrs.format === 'f32' ? w : tensor(hostDense(w, attrs), [attrs.rows, attrs.cols])
     const logits = matMul(hidden, weight, false, true)
     const target = oneHot(labels, attrs.rows) // all zeros where the label is -100
@@ -39,6 +41,18 @@ const run = defineOp<{ hidden: Tensor; w: Tensor; labels: Tensor }, CrossEntropy
   gradient: ([dy], { out1 }) => ({ hidden: () => mul(expandDims(dy!, 1), out1!) }),
   reference: (inputs, attrs) => referenceCrossEntropy(inputs, attrs),
 })
+
+/** What the kernel would read past the weight for. */
+export const checkLabels = (labels: Int32Array, vocab: number): Int32Array => {
+  const at = labels.findIndex((label) => label !== -100 && (label < 0 || label >= vocab))
+  if (at < 0) return labels
+  throw new GraftError({
+    code: 'bad-id',
+    culprit: `labels[${at}]`,
+    given: String(labels[at]),
+    expected: `-100 or one of 0 … ${vocab - 1}`,
+  })
+}
 
 const referenceCrossEntropy = (
   { hidden, w, labels }: Record<string, RefArray | undefined>,

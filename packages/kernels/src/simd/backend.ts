@@ -10,8 +10,11 @@ interface Entry {
   values?: Values
   dtype: DataType
   refCount: number
-  /** Where it lies, once it lies in the shared memory. */
-  address?: number
+  /**
+   * Where it lies, once it lies in the shared memory. By type: a cast that loses nothing shares its input's entry, so a
+   * float32 tensor may hold int32 or bool numbers.
+   */
+  addresses?: Partial<Record<DataType, number>>
 }
 
 /**
@@ -75,7 +78,7 @@ export class SimdBackend extends MathBackendCPU {
     const size = shape.reduce((a, b) => a * b, 1)
     const address = this.allocator.allocate(size * 4)
     const dataId = super.write(this.view(address, size, dtype), [...shape], dtype)
-    this.entry(dataId).address = address
+    this.entry(dataId).addresses = { [dtype]: address }
     this.made.push(dataId)
     return { dataId, shape: [...shape], dtype, address }
   }
@@ -83,13 +86,14 @@ export class SimdBackend extends MathBackendCPU {
   /** The address of a tensor's numbers; a plain array is copied in, once. */
   addressOf(t: TensorInfo): number {
     const entry = this.entry(t.dataId)
-    if (entry.address !== undefined) return entry.address
+    const held = entry.addresses?.[t.dtype]
+    if (held !== undefined) return held
     const values = entry.values as NumberArray
-    const address = this.allocator.allocate(values.byteLength)
-    const inside = this.view(address, values.length, entry.dtype)
+    const address = this.allocator.allocate(values.length * (t.dtype === 'bool' ? 1 : 4))
+    const inside = this.view(address, values.length, t.dtype)
     inside.set(values)
-    entry.values = inside
-    entry.address = address
+    if (t.dtype === entry.dtype) entry.values = inside
+    entry.addresses = { ...entry.addresses, [t.dtype]: address }
     return address
   }
 
@@ -126,13 +130,13 @@ export class SimdBackend extends MathBackendCPU {
 
   override readSync(dataId: object): Values {
     const values = super.readSync(dataId)
-    return this.entry(dataId).address === undefined ? values : (values as NumberArray).slice()
+    return this.entry(dataId).addresses ? (values as NumberArray).slice() : values
   }
 
   override disposeData(dataId: object, force = false): boolean {
-    const address = this.data.has(dataId) ? this.entry(dataId).address : undefined
+    const { addresses = {} } = this.data.has(dataId) ? this.entry(dataId) : {}
     const gone = super.disposeData(dataId, force)
-    if (gone && address !== undefined) this.allocator.free(address)
+    if (gone) for (const address of Object.values(addresses)) this.allocator.free(address)
     return gone
   }
 }

@@ -1,5 +1,5 @@
 import type { TensorInfo } from '@tensorflow/tfjs-core'
-import type { CrossEntropyAttrs } from '../ops/cross-entropy.ts'
+import { type CrossEntropyAttrs, checkLabels } from '../ops/cross-entropy.ts'
 import type { SimdBackend } from './backend.ts'
 import { formatIds } from './gemm.ts'
 import { type FastCall, registerFast } from './register.ts'
@@ -13,7 +13,7 @@ const TILE = 96
 const crossEntropy = ({ inputs, attrs, backend }: FastCall<CrossEntropyAttrs>): TensorInfo[] => {
   const { hidden, w, labels } = inputs as Record<string, TensorInfo>
   const { rows: vocab, cols: d, format, graded } = attrs
-  const all = backend.valuesOf(labels!) as Int32Array
+  const all = checkLabels(backend.valuesOf(labels!) as Int32Array, vocab)
   const rows = [...all.keys()].filter((r) => all[r] !== -100)
   const nll = backend.output(labels!.shape)
   const grad = backend.output(graded ? hidden!.shape : [0])
