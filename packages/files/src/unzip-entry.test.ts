@@ -78,6 +78,8 @@ describe('unzipEntry', () => {
     }))
 
   const a = { name: 'a', bytes: text }
+  const random = seeded(1)
+  const noise = Uint8Array.from({ length: 200_000 }, () => random(256))
   test.each<[string, Uint8Array]>([
     ['no such entry', zip({ name: 'b', bytes: text })],
     ['no zip', text],
@@ -90,6 +92,11 @@ describe('unzipEntry', () => {
     ['a size of 4 GB', zip({ ...a, size: 0xffffffff })],
     ['a size too small, stored', zip({ ...a, method: 0, size: 10 })],
     ['damaged data', zip({ ...a, packed: Uint8Array.of(0xff, 0xff, 0xff) })],
+    ['data that ends early', zip({ ...a, packed: deflateRawSync(text).subarray(0, -1) })],
+    [
+      'data that is too much and ends early',
+      zip({ name: 'a', bytes: noise, size: 100_000, packed: deflateRawSync(noise).subarray(0, -1) }),
+    ],
     ['a method that is unknown', zip({ ...a, method: 99 })],
     ['the entry twice', zip(a, { name: 'a', bytes: utf8('other') })],
     ['a bomb', zip({ name: 'a', bytes: new Uint8Array(20_000_000) })],

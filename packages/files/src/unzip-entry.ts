@@ -13,7 +13,7 @@ export const unzipEntry = async (archive: string, entry: string, file: string): 
   const source = await fileSource(archive)
   try {
     const found = await findZipEntry(source, entry)
-    await atomicWrite(file, checked(found, await unpacked(source, found), archive))
+    await atomicWrite(file, checked(found, unpacked(source, found), archive))
   } finally {
     await source.close()
   }
@@ -23,12 +23,14 @@ const pieces = async function* (source: ByteSource, { data, packed }: ZipEntry):
   for (let at = 0; at < packed; at += PIECE) yield await source.read(data + at, Math.min(PIECE, packed - at))
 }
 
-const unpacked = async (source: ByteSource, entry: ZipEntry): Promise<AsyncIterable<Uint8Array>> => {
-  if (entry.method === 0) return pieces(source, entry)
+const unpacked = async function* (source: ByteSource, entry: ZipEntry): AsyncGenerator<Uint8Array> {
+  if (entry.method === 0) return yield* pieces(source, entry)
   const { pipeline, Readable } = await import('node:stream')
   const { createInflateRaw } = await import('node:zlib')
-  // Whoever reads the end of a pipeline learns of its errors there.
-  return pipeline(Readable.from(pieces(source, entry)), createInflateRaw(), () => {})
+  const inflate = createInflateRaw()
+  // Whoever reads it learns of its errors; one that comes after the reader has stopped would else end the process.
+  inflate.on('error', () => {})
+  yield* pipeline(Readable.from(pieces(source, entry)), inflate, () => {})
 }
 
 /** Passes the bytes on as long as they are what the archive says they are. */
