@@ -32,26 +32,26 @@ const decoders: Readonly<Record<GgufType, Decode>> = {
     }
     return out
   },
-  Q4_0: (bytes, blocks) => nibbles(bytes, blocks, 18, 2, (d) => -8 * d),
-  Q4_1: (bytes, blocks) => nibbles(bytes, blocks, 20, 4, (_, m) => m),
+  Q4_0: (bytes, blocks) => nibbles(bytes, blocks, 18, 2, (q, d) => d * (q - 8)),
+  Q4_1: (bytes, blocks) => nibbles(bytes, blocks, 20, 4, (q, d, m) => d * q + m),
 }
 
-/** Blocks of 32 numbers d · q + offset: the low halves of the 16 bytes are the first 16 numbers. */
+/** Blocks of 32 four-bit numbers: the low halves of the 16 bytes are the first 16. */
 const nibbles = (
   bytes: Uint8Array,
   blocks: number,
   size: number,
   head: number,
-  offsetOf: (d: number, m: number) => number,
+  value: (q: number, d: number, m: number) => number,
 ): Float32Array => {
   const [view, out] = [viewOf(bytes), new Float32Array(blocks * 32)]
   for (let b = 0; b < blocks; b++) {
     const d = halfToFloat(view.getUint16(b * size, true))
-    const offset = offsetOf(d, halfToFloat(view.getUint16(b * size + 2, true)))
+    const m = halfToFloat(view.getUint16(b * size + 2, true))
     for (let i = 0; i < 16; i++) {
       const byte = view.getUint8(b * size + head + i)
-      out[b * 32 + i] = d * (byte & 15) + offset
-      out[b * 32 + 16 + i] = d * (byte >> 4) + offset
+      out[b * 32 + i] = value(byte & 15, d, m)
+      out[b * 32 + 16 + i] = value(byte >> 4, d, m)
     }
   }
   return out
