@@ -1,7 +1,7 @@
 import { argF, argI, argP, scratchOf } from './control'
 import { exp4, sum4 } from './exp'
 import { F32 } from './dequant'
-import { packStripB, transpose4 } from './gemm'
+import { packStripB, scalePanel, transpose4 } from './gemm'
 import { madd } from './madd'
 import { micro, microAdd, MR, NR } from './micro'
 
@@ -36,7 +36,7 @@ function packRows(base: usize, stride: usize, rows: i32, k: i32, out: usize, sca
       transpose4(r0, r1, r2, r3, k, out + (<usize>first << 2), <usize>MR << 2)
     }
     if (scale != 1) {
-      for (let i: i32 = 0; i < k * MR; i++) store<f32>(out + (<usize>i << 2), scale * load<f32>(out + (<usize>i << 2)))
+      scalePanel(out, k * MR, scale)
     }
     out += (<usize>k * <usize>MR) << 2
   }
@@ -102,13 +102,20 @@ function softmaxRow(row: usize, padded: i32, lse: usize): void {
     store<f32>(lse, f32.POSITIVE_INFINITY)
     return
   }
+  // Panels of keys are eight or sixteen wide.
   let s = f32x4.splat(0)
-  for (let j: i32 = 0; j < padded; j += 4) {
-    const e = exp4(f32x4.sub(v128.load(row + (<usize>j << 2)), f32x4.splat(most)))
-    v128.store(row + (<usize>j << 2), e)
+  let t = f32x4.splat(0)
+  const shift = f32x4.splat(most)
+  for (let j: i32 = 0; j < padded; j += 8) {
+    const at = row + (<usize>j << 2)
+    const e = exp4(f32x4.sub(v128.load(at), shift))
+    const f = exp4(f32x4.sub(v128.load(at, 16), shift))
+    v128.store(at, e)
+    v128.store(at, f, 16)
     s = f32x4.add(s, e)
+    t = f32x4.add(t, f)
   }
-  const total = sum4(s)
+  const total = sum4(f32x4.add(s, t))
   const inverse = f32x4.splat(f32(1) / total)
   for (let j: i32 = 0; j < padded; j += 4) v128.store(row + (<usize>j << 2), f32x4.mul(inverse, v128.load(row + (<usize>j << 2))))
   store<f32>(lse, most + f32(Math.log(f64(total))))
@@ -245,10 +252,15 @@ function gradRow(p: usize, ds: usize, keys: i32, lse: f32, delta: f32, scale: f3
   const l = f32x4.splat(lse)
   const d = f32x4.splat(delta)
   const s = f32x4.splat(scale)
-  for (let j: i32 = 0; j < keys; j += 4) {
+  for (let j: i32 = 0; j < keys; j += 8) {
     const at = <usize>j << 2
     const e = exp4(f32x4.sub(v128.load(p + at), l))
+    const f = exp4(f32x4.sub(v128.load(p + at, 16), l))
+    const x = f32x4.mul(f32x4.mul(e, f32x4.sub(v128.load(ds + at), d)), s)
+    const y = f32x4.mul(f32x4.mul(f, f32x4.sub(v128.load(ds + at, 16), d)), s)
     v128.store(p + at, e)
-    v128.store(ds + at, f32x4.mul(f32x4.mul(e, f32x4.sub(v128.load(ds + at), d)), s))
+    v128.store(p + at, f, 16)
+    v128.store(ds + at, x)
+    v128.store(ds + at, y, 16)
   }
 }

@@ -1,7 +1,7 @@
 import { argI, argP, scratchOf } from './control'
 import { dequantRow, rowBytes } from './dequant'
 import { exp1, exp4, max4, sum4 } from './exp'
-import { packStripB } from './gemm'
+import { packStripB, transpose4 } from './gemm'
 import { micro, microAdd, MR, NR } from './micro'
 
 // Cross-entropy over a large vocabulary as flash attention over it: the logits never exist. Arguments:
@@ -50,18 +50,25 @@ export function crossEntropy(task: i32, thread: i32): void {
       const a = argP(0) + ((<usize>m * <usize>d) << 2)
       for (let n: i32 = 0; n < words; n += NR) micro(d, a, eT + ((<usize>n * <usize>d) << 2), scores + (<usize>n << 2), <usize>TILE << 2)
       for (let r: i32 = 0; r < MR; r++) {
-        if (m + r < rows) takeRow(m + r, scores + ((<usize>r * <usize>TILE) << 2), words, v0, states, sums, width, p + (<usize>r << 2), graded)
-        else for (let j: i32 = 0; j < words; j++) store<f32>(p + (<usize>(j * MR + r) << 2), 0)
+        const row = scores + ((<usize>r * <usize>TILE) << 2)
+        if (m + r < rows) takeRow(m + r, row, words, v0, states, sums, width, graded)
+        else memory.fill(row, 0, <usize>words << 2)
       }
       if (!graded) continue
+      // e^(score - max) as a panel: two overlapping groups of four rows.
+      for (let first: i32 = 0; first <= MR - 4; first += MR - 4) {
+        const row = scores + ((<usize>first * <usize>TILE) << 2)
+        const ld = <usize>TILE << 2
+        transpose4(row, row + ld, row + 2 * ld, row + 3 * ld, words, p + (<usize>first << 2), <usize>MR << 2)
+      }
       const to = sums + ((<usize>m * <usize>width) << 2)
       for (let n: i32 = 0; n < d; n += NR) microAdd(words, p, eN + ((<usize>n * <usize>words) << 2), to + (<usize>n << 2), <usize>width << 2)
     }
   }
 }
 
-/** Folds one row's scores into its running maximum and total; writes e^(score - max) into the panel p (a number every MR). */
-function takeRow(row: i32, scores: usize, words: i32, v0: i32, states: usize, sums: usize, width: i32, p: usize, graded: bool): void {
+/** Folds one row's scores into its running maximum and total; the scores become e^(score - max). */
+function takeRow(row: i32, scores: usize, words: i32, v0: i32, states: usize, sums: usize, width: i32, graded: bool): void {
   const label = load<i32>(argP(6) + (<usize>row << 2))
   if (label >= v0 && label < v0 + words) store<f32>(argP(11) + (<usize>row << 2), load<f32>(scores + (<usize>(label - v0) << 2)))
   // The tile's last panel holds zeros past the vocabulary's end: they must not count.
@@ -81,13 +88,25 @@ function takeRow(row: i32, scores: usize, words: i32, v0: i32, states: usize, su
     }
   }
   let total = f32x4.splat(0)
-  for (let j: i32 = 0; j < words; j += 4) {
-    const e = exp4(f32x4.sub(v128.load(scores + (<usize>j << 2)), f32x4.splat(most)))
+  let total2 = f32x4.splat(0)
+  const shift = f32x4.splat(most)
+  let j: i32 = 0
+  for (; j + 8 <= words; j += 8) {
+    const at = scores + (<usize>j << 2)
+    const e = exp4(f32x4.sub(v128.load(at), shift))
+    const f = exp4(f32x4.sub(v128.load(at, 16), shift))
+    v128.store(at, e)
+    v128.store(at, f, 16)
     total = f32x4.add(total, e)
-    if (!graded) continue
-    v128.store(scores + (<usize>j << 2), e)
+    total2 = f32x4.add(total2, f)
   }
-  if (graded) for (let j: i32 = 0; j < words; j++) store<f32>(p + (<usize>(j * MR) << 2), load<f32>(scores + (<usize>j << 2)))
+  total = f32x4.add(total, total2)
+  for (; j < words; j += 4) {
+    const at = scores + (<usize>j << 2)
+    const e = exp4(f32x4.sub(v128.load(at), shift))
+    v128.store(at, e)
+    total = f32x4.add(total, e)
+  }
   store<f32>(state, load<f32>(state, 4) + sum4(total), 4)
 }
 

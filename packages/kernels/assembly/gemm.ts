@@ -43,7 +43,7 @@ export function transpose4(r0: usize, r1: usize, r2: usize, r3: usize, k: i32, o
   }
 }
 
-function scalePanel(p: usize, count: i32, scale: f32): void {
+export function scalePanel(p: usize, count: i32, scale: f32): void {
   const s = f32x4.splat(scale)
   let i: i32 = 0
   for (; i + 4 <= count; i += 4) v128.store(p + (<usize>i << 2), f32x4.mul(s, v128.load(p + (<usize>i << 2))))

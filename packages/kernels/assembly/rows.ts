@@ -118,10 +118,17 @@ const CHUNK: i32 = 8192
 export function swiglu(task: i32): void {
   const from = task * CHUNK
   const to = min(from + CHUNK, argI(3))
-  for (let i = from; i < to; i += 4) {
+  const gate = argP(0)
+  const up = argP(1)
+  const out = argP(2)
+  for (let i = from; i < to; i += 8) {
     const at = <usize>i << 2
-    const g = v128.load(argP(0) + at)
-    v128.store(argP(2) + at, f32x4.mul(f32x4.mul(g, sigmoid4(g)), v128.load(argP(1) + at)))
+    const g = v128.load(gate + at)
+    const h = v128.load(gate + at, 16)
+    const a = f32x4.mul(f32x4.mul(g, sigmoid4(g)), v128.load(up + at))
+    const b = f32x4.mul(f32x4.mul(h, sigmoid4(h)), v128.load(up + at, 16))
+    v128.store(out + at, a)
+    v128.store(out + at, b, 16)
   }
 }
 
@@ -129,15 +136,26 @@ export function swiglu(task: i32): void {
 export function swigluBack(task: i32): void {
   const from = task * CHUNK
   const to = min(from + CHUNK, argI(5))
+  const gate = argP(0)
+  const up = argP(1)
+  const dout = argP(2)
+  const dgate = argP(3)
+  const dup = argP(4)
   const one = f32x4.splat(1)
-  for (let i = from; i < to; i += 4) {
+  for (let i = from; i < to; i += 8) {
     const at = <usize>i << 2
-    const g = v128.load(argP(0) + at)
-    const dy = v128.load(argP(2) + at)
+    const g = v128.load(gate + at)
+    const h = v128.load(gate + at, 16)
     const s = sigmoid4(g)
-    const inner = f32x4.add(one, f32x4.mul(g, f32x4.sub(one, s)))
-    v128.store(argP(3) + at, f32x4.mul(f32x4.mul(dy, v128.load(argP(1) + at)), f32x4.mul(s, inner)))
-    v128.store(argP(4) + at, f32x4.mul(dy, f32x4.mul(g, s)))
+    const t = sigmoid4(h)
+    const p = f32x4.mul(v128.load(dout + at), s)
+    const q = f32x4.mul(v128.load(dout + at, 16), t)
+    const x = f32x4.mul(f32x4.mul(p, v128.load(up + at)), f32x4.add(one, f32x4.mul(g, f32x4.sub(one, s))))
+    const y = f32x4.mul(f32x4.mul(q, v128.load(up + at, 16)), f32x4.add(one, f32x4.mul(h, f32x4.sub(one, t))))
+    v128.store(dgate + at, x)
+    v128.store(dgate + at, y, 16)
+    v128.store(dup + at, f32x4.mul(p, g))
+    v128.store(dup + at, f32x4.mul(q, h), 16)
   }
 }
 
