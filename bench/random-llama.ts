@@ -22,12 +22,8 @@ export const randomLlama = (config: LlamaConfig): Model =>
   llama(config, {
     matrix: (name, [rows, cols]) => {
       const values = random(0, name).fill(new Float32Array(rows * cols), 'uniform')
-      return storedWeight(
-        name,
-        'f32',
-        values.map((v) => (v - 0.5) * 0.07),
-        [rows, cols],
-      )
+      for (let i = 0; i < values.length; i++) values[i] = (values[i]! - 0.5) * 0.07
+      return storedWeight(name, 'f32', values, [rows, cols])
     },
     vector: (name, size) => vectorWeight(name, new Float32Array(size).fill(1)),
   })

@@ -8,6 +8,7 @@ import {
   type Format,
   formats,
   linear,
+  residual,
   rmsNorm,
   rope,
   type StoredWeight,
@@ -32,6 +33,15 @@ interface Case {
 }
 
 const cases: Case[] = []
+
+cases.push({
+  op: 'GraftResidual',
+  name: '2×3×5',
+  inputs: { x: floats([2, 3, 5], 'x'), y: floats([2, 3, 5], 'y') },
+  attrs: {},
+  run: ({ x, y }) => residual(x!, y!),
+  wrt: ['x', 'y'],
+})
 
 for (const [rows, d] of [
   [1, 1],

@@ -1,5 +1,5 @@
 import type { Batch, Call, Dense, Frame, Heads, Model, Output, Run, Site, Stage, Stream } from '@graftjs/core'
-import { attention, crossEntropy, linear, rmsNorm, rope, type StoredWeight, swiglu } from '@graftjs/kernels'
+import { attention, crossEntropy, linear, residual, rmsNorm, rope, type StoredWeight, swiglu } from '@graftjs/kernels'
 import { add, gather, linear as plainLinear, reshape, slice, type Tensor } from '@graftjs/tensor'
 import { beginFrame } from './begin-frame.ts'
 import { labelRows, nllFromLogits } from './nll.ts'
@@ -135,11 +135,11 @@ const layer = (c: LlamaConfig, sites: LayerSites, tables: RopeTables, s: Stream,
   const attended = run.at(sites.selfAttn, norm(sites.inputNorm, x, run), (h, r) =>
     selfAttention(c, sites, tables, h, s.frame, r),
   )
-  const mid = add(x, attended)
+  const mid = residual(x, attended)
   const fed = run.at(sites.mlp, norm(sites.postNorm, mid, run), (h, r) => {
     return project(sites.down, swiglu(project(sites.gate, h, r), project(sites.up, h, r)), r)
   })
-  return { ...s, hidden: add(mid, fed) }
+  return { ...s, hidden: residual(mid, fed) }
 }
 
 const selfAttention = (

@@ -17,6 +17,9 @@ interface Entry {
   addresses?: Partial<Record<DataType, number>>
 }
 
+/** Bytes from which an array is worth copying into the shared memory before anybody asks. */
+const LARGE = 2 ** 20
+
 /**
  * A tfjs backend over one shared WebAssembly memory. Every stock cpu kernel works unchanged on views of that memory; fast
  * kernels get addresses into it. What a stock kernel makes is a plain array until a fast kernel wants its address.
@@ -51,10 +54,21 @@ export class SimdBackend extends MathBackendCPU {
 
   override write(values: Values, shape: number[], dtype: DataType): object {
     const dataId = super.write(values, shape, dtype)
+    if (!ArrayBuffer.isView(values)) return dataId
+    if (values.byteLength >= LARGE) this.takeOver(dataId, shape, dtype)
     // A stock kernel may hand on a window of its input (slice does); freeing the input would overwrite it.
-    if (ArrayBuffer.isView(values) && isShared(values.buffer))
-      this.entry(dataId).values = (values as NumberArray).slice()
+    else if (isShared(values.buffer)) this.entry(dataId).values = (values as NumberArray).slice()
     return dataId
+  }
+
+  /** Copies at once what is large (weights): the caller's array can go, and there are never two for long. */
+  private takeOver(dataId: object, shape: number[], dtype: DataType): void {
+    try {
+      this.addressOf({ dataId, shape, dtype })
+    } catch (error) {
+      super.disposeData(dataId, true)
+      throw error
+    }
   }
 
   override move(dataId: object, values: Values, shape: number[], dtype: DataType, refCount: number): void {

@@ -10,6 +10,9 @@ const CHUNK = 16384
 export const registerElementwise = (): void => {
   for (const [name, op] of Object.entries(binaryOps)) registerFast(name, (call) => binary(op, call))
   for (const [name, op] of Object.entries(unaryOps)) registerFast(name, (call) => unary(op, call))
+  registerFast<object>('GraftResidual', ({ inputs, backend }) =>
+    binary(0, { inputs: { a: inputs.x!, b: inputs.y! }, attrs: {}, backend }),
+  )
   registerFast<object>('AddN', addN)
   registerFast<{ axis: number | number[]; keepDims: boolean }>('Sum', (call) => reduce('sum', call))
   registerFast<{ reductionIndices: number | number[]; keepDims: boolean }>('Max', ({ attrs, ...call }) =>
