@@ -66,7 +66,14 @@ const unpackedChunks = async (archive: string, bad: Bad): Promise<AsyncIterable<
   const { createGunzip } = await import('node:zlib')
   const file = createReadStream(archive)
   const packed = magic[0] === 0x1f && magic[1] === 0x8b
-  return named(packed ? pipeline(file, createGunzip(), () => {}) : file, bad)
+  if (!packed) return named(file, bad)
+  const gunzip = createGunzip()
+  // Whoever reads it learns of its errors; one that comes after the reader has stopped would else end the process.
+  gunzip.on('error', () => {})
+  return named(
+    pipeline(file, gunzip, () => {}),
+    bad,
+  )
 }
 
 /** The errors of streams are ours. */

@@ -5,7 +5,6 @@ import { faultOrNone } from '../src/files.test-util.ts'
 import {
   bytesSource,
   dequantize,
-  fileSource,
   type GgufType,
   ggufValue,
   type Json,
@@ -53,7 +52,7 @@ test('json.dumps(indent=2, sort_keys=True), the same text', () => {
 
 describe('GGUF of gguf-py', () => {
   const { bits } = json<{ bits: Record<GgufType, number[]> }>('tiny-gguf.json')
-  const open = async () => openGguf(await fileSource(fixture('tiny.gguf')))
+  const open = () => openGguf(bytesSource(readFileSync(fixture('tiny.gguf')), 'tiny.gguf'))
 
   test('metadata of every type', async () => {
     const { metadata, version } = await open()
