@@ -1,4 +1,15 @@
-import { definedOps, dispose, dropout, mul, type RefArray, random, scope, sum, type Tensor } from '@graftjs/tensor'
+import {
+  definedOps,
+  dispose,
+  dropout,
+  mul,
+  type RefArray,
+  random,
+  reshape,
+  scope,
+  sum,
+  type Tensor,
+} from '@graftjs/tensor'
 import * as tf from '@tensorflow/tfjs-core'
 import { beforeAll, describe, expect, it } from 'vitest'
 import {
@@ -33,6 +44,15 @@ interface Case {
 }
 
 const cases: Case[] = []
+
+cases.push({
+  op: 'GraftReshape',
+  name: '2×3×5 to 6×5',
+  inputs: { x: floats([2, 3, 5], 'x') },
+  attrs: { shape: [6, 5], from: [2, 3, 5] },
+  run: ({ x }) => reshape(x!, [-1, 5]),
+  wrt: ['x'],
+})
 
 cases.push({
   op: 'GraftResidual',

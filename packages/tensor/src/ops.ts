@@ -55,7 +55,6 @@ export const linear = (x: Tensor, w: Tensor): Tensor => {
   return tf.reshape(tf.matMul(rows, w, false, true), [...x.shape.slice(0, -1), out])
 }
 
-export const reshape = (x: Tensor, shape: readonly number[]): Tensor => tf.reshape(x, [...shape])
 export const expandDims = (x: Tensor, axis: number): Tensor => tf.expandDims(x, axis)
 export const squeeze = (x: Tensor, axes?: number[]): Tensor => tf.squeeze(x, axes)
 export const transpose = (x: Tensor, perm?: number[]): Tensor => tf.transpose(x, perm)
