@@ -38,6 +38,9 @@ export const blobSource = (blob: Blob, name = 'file'): ByteSource => ({
   close: async () => {},
 })
 
+/** Node reads less than 2 GiB at once. */
+const READ_CAP = 1 << 30
+
 /** A file on disk (Node). */
 export const fileSource = async (path: string): Promise<ByteSource> => {
   const { open } = await import('node:fs/promises')
@@ -60,7 +63,7 @@ export const fileSource = async (path: string): Promise<ByteSource> => {
     const bytes = new Uint8Array(length)
     let at = 0
     while (at < length) {
-      const { bytesRead } = await handle.read(bytes, at, length - at, offset + at)
+      const { bytesRead } = await handle.read(bytes, at, Math.min(length - at, READ_CAP), offset + at)
       if (bytesRead === 0) throw new Error(`it ends at ${offset + at}: was it cut while it was read?`)
       at += bytesRead
     }

@@ -1,6 +1,6 @@
 import { GraftError, isGraftError } from '@graftjs/tensor/error'
 import { type Answer, follow, reason } from './follow.ts'
-import { openPartial, type Partial } from './partial-file.ts'
+import { openPartial, type PartialFile } from './partial-file.ts'
 import { nodeFs } from './write-fs.ts'
 
 export interface DownloadOptions {
@@ -59,7 +59,7 @@ const LOST = ['bad-checksum', 'too-large', 'write-failed']
 
 const pause = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms))
 
-const startPartial = async (file: string, url: string): Promise<Partial> => {
+const startPartial = async (file: string, url: string): Promise<PartialFile> => {
   const { mkdir } = await import('node:fs/promises')
   const { dirname } = await import('node:path')
   return onDisk(file, async () => {
@@ -80,7 +80,7 @@ const onDisk = async <T>(file: string, work: () => Promise<T>): Promise<T> => {
 }
 
 /** One connection, from where the partial file ends to the end of the file. Returns the etag to verify against. */
-const attempt = async (options: DownloadOptions, partial: Partial): Promise<string | null> => {
+const attempt = async (options: DownloadOptions, partial: PartialFile): Promise<string | null> => {
   const { url, token, patienceMs = 30_000, stallMs = 30_000, signal } = options
   const stalled = new AbortController()
   const stop = signal ? AbortSignal.any([signal, stalled.signal]) : stalled.signal
@@ -113,7 +113,7 @@ const broken = (url: string, why: string, cause?: unknown): GraftError =>
 
 const receive = async (
   { url, file, maxBytes = MAX_BYTES, onProgress }: DownloadOptions,
-  partial: Partial,
+  partial: PartialFile,
   { body }: Response,
   total: number | undefined,
   watch: () => void,
@@ -135,7 +135,7 @@ const tooLarge = (url: string, bytes: number, maxBytes: number): GraftError =>
 /** Readies the partial file for this answer's body. Returns the whole file's size, or 'again' where the rest cannot be had. */
 const begin = async (
   { url, file, maxBytes = MAX_BYTES }: DownloadOptions,
-  partial: Partial,
+  partial: PartialFile,
   { response }: Answer,
 ): Promise<number | undefined | 'again'> => {
   const { status, headers } = response
@@ -167,7 +167,7 @@ const strong = (etag: string | null): string | undefined =>
 
 const finish = async (
   { url, file, sha256, verifyEtag = false }: DownloadOptions,
-  partial: Partial,
+  partial: PartialFile,
   etag: string | null,
 ): Promise<string> => {
   const hash = verifyEtag ? (/^(?:W\/)?"?([0-9a-f]{40}|[0-9a-f]{64})"?$/.exec(etag ?? '')?.[1] ?? '') : ''

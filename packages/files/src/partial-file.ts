@@ -2,7 +2,7 @@ import type { Hash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
 
 /** A download that is not whole yet: its bytes so far, beside the target, under a name that says what they belong to. */
-export interface Partial {
+export interface PartialFile {
   readonly size: number
   /** What the server must still name for the bytes to count; undefined where nothing can be gone on with. */
   readonly etag: string | undefined
@@ -30,7 +30,7 @@ let count = 0
  * Takes over what a download of this url to this file left when its process died or gave up, else starts with nothing.
  * Taking over is one rename, so two processes never write one file.
  */
-export const openPartial = async (file: string, url: string): Promise<Partial> => {
+export const openPartial = async (file: string, url: string): Promise<PartialFile> => {
   const { createHash } = await import('node:crypto')
   const { open } = await import('node:fs/promises')
   const key = createHash('sha256').update(url).digest('hex').slice(0, 12)
@@ -54,7 +54,7 @@ const partialOf = async (
   first: string,
   nameFor: (etag: string | undefined) => string,
   state: { etag: string | undefined; size: number; hash: Hash },
-): Promise<Partial> => {
+): Promise<PartialFile> => {
   const { createHash } = await import('node:crypto')
   const { rename, rm } = await import('node:fs/promises')
   let path = first
