@@ -20,7 +20,13 @@ export const question = (tokenizer: Coder, mail: Mail): { prompt: string; comple
 }
 
 /** The likelier of the two words after each prompt. */
-export const classify = (tuned: Tuned, tokenizer: Coder, mails: readonly Mail[], batchSize = 16): Label[] => {
+export const classify = (
+  tuned: Tuned,
+  tokenizer: Coder,
+  mails: readonly Mail[],
+  onProgress: (done: number) => void = () => {},
+  batchSize = 16,
+): Label[] => {
   const [spam, ham] = [' spam', ' ham'].map((word) => tokenizer.encode(word, { addSpecialTokens: false })[0]!)
   const answers: Label[] = []
   for (let at = 0; at < mails.length; at += batchSize) {
@@ -32,6 +38,7 @@ export const classify = (tuned: Tuned, tokenizer: Coder, mails: readonly Mail[],
       return gather(last, tensor([spam!, ham!], [2], 'int32'), 2).dataSync()
     })
     prompts.forEach((_, i) => answers.push(scores[2 * i]! > scores[2 * i + 1]! ? 'spam' : 'ham'))
+    onProgress(answers.length)
   }
   return answers
 }

@@ -74,11 +74,17 @@ const main = async (): Promise<void> => {
 
   const tuned = attach(model, lora({ r: 8, loraAlpha: 16, targetModules: 'all-linear' }), { seed })
   say(tuned.describe())
-  const before = classify(tuned, tokenizer, mails.heldOut)
+  const live = process.stdout.isTTY === true
+  const judged = (done: number): void =>
+    void process.stdout.write(
+      live
+        ? `\r\x1b[2K${done} of ${mails.heldOut.length} mails judged${done === mails.heldOut.length ? '\n' : ''}`
+        : `${done} of ${mails.heldOut.length} mails judged\n`,
+    )
+  const before = classify(tuned, tokenizer, mails.heldOut, judged)
   say(`before: ${percent(accuracy(before, mails.heldOut))} of the held-out mails are told right`)
   clock.lap('evaluation before')
 
-  const live = process.stdout.isTTY === true
   const report = progress({
     live,
     write: (text) => void process.stdout.write(text),
@@ -97,7 +103,7 @@ const main = async (): Promise<void> => {
   })
   optimizer.dispose()
   clock.lap('training')
-  const after = classify(tuned, tokenizer, mails.heldOut)
+  const after = classify(tuned, tokenizer, mails.heldOut, judged)
   say(`after:  ${percent(accuracy(after, mails.heldOut))}`)
   clock.lap('evaluation after')
 
