@@ -101,6 +101,8 @@ CASES = {
     "dtype twice": file(one(more=',"dtype":"I32"'), four),
     "nested 129 deep": file(one(more=',"more":' + "[" * 129 + "]" * 129), four),
     "name of half a surrogate pair": file(one().replace("test", "\\ud800"), four),
+    "metadata of half a surrogate pair": file('{"__metadata__":{"a":"\\ud800"}}'),
+    "metadata key of half a surrogate pair": file('{"__metadata__":{"\\udc00":"a"}}'),
     # R8 - R12
     "first tensor not at 0": file(one(offsets="[4,20]"), four + b"\0" * 4),
     "end before begin": file('{"test":{"dtype":"I32","shape":[],"data_offsets":[4,0]}}', b"\0" * 4),

@@ -78,9 +78,13 @@ const parseHeader = (bytes: Uint8Array, name: string, bad: Bad): Map<string, Jso
   const value = strictJson(text, `${name}: header`, { wholeNumbers: true })
   if (!isJsonObject(value)) throw bad('a header that is no object', 'a JSON object')
   const header = new Map(Object.entries(value))
-  // Half a surrogate pair has no UTF-8: such a name could not be written again.
-  for (const key of header.keys()) if (/\p{Cs}/u.test(key)) throw bad(`the name ${brief(key)}`, 'valid Unicode')
+  for (const name of header.keys()) checkUnicode(name, bad)
   return header
+}
+
+/** Half a surrogate pair has no UTF-8: it could not be written again. */
+const checkUnicode = (text: string, bad: Bad): void => {
+  if (/\p{Cs}/u.test(text)) throw bad(`the text ${brief(text)}`, 'valid Unicode')
 }
 
 const metadataOf = (value: Json | undefined, bad: Bad): Map<string, string> => {
@@ -88,6 +92,7 @@ const metadataOf = (value: Json | undefined, bad: Bad): Map<string, string> => {
   const entries = isJsonObject(value) ? Object.entries(value) : undefined
   if (!entries?.every((entry): entry is [string, string] => typeof entry[1] === 'string'))
     throw bad('a __metadata__ that holds more than strings', 'string to string')
+  for (const text of entries.flat()) checkUnicode(text, bad)
   return new Map(entries)
 }
 
