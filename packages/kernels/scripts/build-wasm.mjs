@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { microKernel } from './micro-kernel.mjs'
 
 const here = dirname(fileURLToPath(import.meta.url))
 const assembly = join(here, '../assembly')
@@ -10,18 +11,20 @@ const out = join(here, '../src/simd/wasm')
 
 /** What differs between the variants: how a product is added, and the tile. */
 const variants = {
-  plain: { madd: 'madd-plain', micro: 'micro6x8' },
-  relaxed: { madd: 'madd-relaxed', micro: 'micro6x8' },
-  wide: { madd: 'madd-relaxed', micro: 'micro6x16' },
+  plain: { madd: 'madd-plain', vectors: 2 },
+  relaxed: { madd: 'madd-relaxed', vectors: 2 },
+  wide: { madd: 'madd-relaxed', vectors: 4 },
 }
 
 const files = readdirSync(assembly).sort()
-const hash = createHash('sha256').update(readFileSync(fileURLToPath(import.meta.url)))
+const hash = createHash('sha256')
+  .update(readFileSync(fileURLToPath(import.meta.url)))
+  .update(microKernel(6, 2))
 for (const file of files) hash.update(file).update(readFileSync(join(assembly, file)))
 const stamp = hash.digest('hex')
 const stampFile = join(out, 'stamp')
 
-const compile = async (asc, { madd, micro }) => {
+const compile = async (asc, { madd, vectors }) => {
   let wasm
   const errors = []
   const { error } = await asc.main(
@@ -40,7 +43,8 @@ const compile = async (asc, { madd, micro }) => {
     ),
     {
       readFile: (name) => {
-        const file = name === 'madd.ts' ? `${madd}.ts` : name === 'micro.ts' ? `${micro}.ts` : name
+        if (name === 'micro.ts') return microKernel(6, vectors)
+        const file = name === 'madd.ts' ? `${madd}.ts` : name
         return existsSync(join(assembly, file)) ? readFileSync(join(assembly, file), 'utf8') : null
       },
       writeFile: (name, data) => {

@@ -34,7 +34,10 @@ const gradients = (
   call: Call = {},
 ): { loss: number; grads: Map<StoredParam, Tensor> } => {
   const grads = new Map<StoredParam, Tensor>()
-  const value = backward(() => meanLoss(tuned, side, call), (p, g) => grads.set(p as StoredParam, keep(clone(g)))) // biome-ignore format: one line
+  const value = backward(
+    () => meanLoss(tuned, side, call),
+    (p, g) => grads.set(p as StoredParam, keep(clone(g))),
+  )
   const loss = value.dataSync()[0]!
   dispose(value)
   return { loss, grads }
