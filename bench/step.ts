@@ -9,8 +9,8 @@ import { lora } from '@graftjs/lora'
 import type { LlamaConfig } from '@graftjs/models'
 import { adamw } from '@graftjs/optim'
 import { clone, dispose, keep, mul, sum, type Tensor } from '@graftjs/tensor'
+import { randomLlama, smolLm2 } from '@graftjs/testing'
 import * as tf from '@tensorflow/tfjs-core'
-import { randomLlama, smolLm2 } from './random-llama.ts'
 
 const { values } = parseArgs({
   options: {

@@ -14,6 +14,7 @@ export const env = {
   ...process.env,
   PATH: `${join(root, 'node_modules/.bin')}:${process.env.PATH}`,
   FORCE_COLOR: process.env.FORCE_COLOR ?? '0',
+  TURBO_TELEMETRY_DISABLED: '1',
 }
 
 /** The Node that comes with the workspace. */

@@ -33,17 +33,6 @@ export const batchOf = ({ ids, mask, labels }: Side): Required<Pick<Batch, 'ids'
   labels,
 })
 
-/** ‖a - b‖ / ‖b‖ */
-export const relativeError = (a: ArrayLike<number>, b: ArrayLike<number>): number => {
-  if (a.length !== b.length) return Number.POSITIVE_INFINITY
-  let [difference, size] = [0, 0]
-  for (let i = 0; i < b.length; i++) {
-    difference += (a[i]! - b[i]!) ** 2
-    size += b[i]! ** 2
-  }
-  return Math.sqrt(difference / size)
-}
-
 /** The rows of [B, T, V] at positions that are not padding. */
 export const unpadded = (values: Float32Array, mask: readonly (readonly number[])[]): Float32Array => {
   const width = values.length / mask.flat().length

@@ -11,7 +11,8 @@ import { registerGradients } from '@graftjs/tensor/register'
 import * as tf from '@tensorflow/tfjs-core'
 import '@tensorflow/tfjs-backend-cpu'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { batchOf, type Facts, fixtureDir, readFixture, relativeError, unpadded } from './fixture.ts'
+import { relativeError } from '../src/index.ts'
+import { batchOf, type Facts, fixtureDir, readFixture, unpadded } from './fixture.ts'
 
 const backends = {
   simd: async () => void (await useSimd({ threads: 2 })),

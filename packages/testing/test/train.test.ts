@@ -7,7 +7,8 @@ import { adamw, linear, sgd } from '@graftjs/optim'
 import { memory, random } from '@graftjs/tensor'
 import { type StepReport, train } from '@graftjs/trainer'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { fixtureDir, relativeError } from './fixture.ts'
+import { relativeError } from '../src/index.ts'
+import { fixtureDir } from './fixture.ts'
 
 let model: LoadedModel
 beforeAll(async () => {

@@ -3,6 +3,7 @@ import { storedWeight } from '@graftjs/kernels'
 import { type LlamaConfig, llama, vectorWeight } from '@graftjs/models'
 import { random } from '@graftjs/tensor'
 
+/** The shapes of SmolLM2-135M. */
 export const smolLm2: LlamaConfig = {
   vocabSize: 49152,
   hiddenSize: 576,
@@ -17,7 +18,7 @@ export const smolLm2: LlamaConfig = {
   tieWordEmbeddings: true,
 }
 
-/** SmolLM2-135M's shapes with random float32 weights: speed does not depend on their values. */
+/** A Llama of random float32 weights: what needs shapes but no pretrained model (benchmarks, conformance). */
 export const randomLlama = (config: LlamaConfig): Model =>
   llama(config, {
     matrix: (name, [rows, cols]) => {
