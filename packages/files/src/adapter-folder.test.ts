@@ -80,6 +80,27 @@ describe('round trip', () => {
       expect(await readFile(`${dir}/adapter_config.json`, 'utf8')).toBe(text)
     }))
 
+  test('a config that was changed is not', () =>
+    inFolder(async (dir) => {
+      await writeAdapter(dir, adapter)
+      const read = await readAdapter(dir)
+      read.config.r = 9
+      await writeAdapter(dir, read)
+      expect((await readAdapter(dir)).config).toEqual({ ...config, r: 9 })
+    }))
+
+  test('inference_mode is set, as PEFT sets it', () =>
+    inFolder(async (dir) => {
+      const { inference_mode, ...rest } = config
+      for (const given of [rest, { ...config, inference_mode: false }]) {
+        await writeAdapter(dir, { ...adapter, config: given })
+        expect((await readAdapter(dir)).config.inference_mode).toBe(true)
+      }
+      await writeFile(`${dir}/adapter_config.json`, '{"inference_mode": false}')
+      await writeAdapter(dir, await readAdapter(dir))
+      expect((await readAdapter(dir)).config).toEqual({ inference_mode: true })
+    }))
+
   test('saving leaves the other files of the folder alone', () =>
     inFolder(async (dir) => {
       await writeFile(`${dir}/README.md`, 'mine')

@@ -132,6 +132,36 @@ describe('a folder of several files', () => {
     expect([...found].sort()).toEqual([1, 2])
   })
 
+  test('of two saves that were cut off the later one counts, unless it had not got as far as its last file', () =>
+    inFolder(async (dir) => {
+      const later = async (at: number, value: number): Promise<void> => {
+        const { fs } = await faulty({ at, dead: true })
+        await faultOrNone(() => writeAdapter(dir, adapter(value), fs))
+      }
+      await writeAdapter(dir, adapter(1))
+      const { fs, calls } = await faulty({})
+      await writeAdapter(dir, adapter(1), fs)
+      const swapping = calls.indexOf('rename')
+      await later(swapping + 1, 2)
+      expect(await savedIn(dir)).toBe(2)
+      await new Promise((tick) => setTimeout(tick, 5))
+      await later(calls.indexOf('open') + 1, 3)
+      expect(await savedIn(dir)).toBe(2)
+      await new Promise((tick) => setTimeout(tick, 5))
+      await later(calls.lastIndexOf('rename') - 1, 4)
+      expect(await savedIn(dir)).toBe(4)
+    }))
+
+  test('everything is on the disk before the first file changes its name', async () => {
+    await inFolder(async (dir) => {
+      const { fs, calls } = await faulty({})
+      await saveTwo(dir, fs)
+      const before = calls.slice(0, calls.indexOf('rename'))
+      expect(before.filter((call) => call === 'flush')).toHaveLength(2)
+      expect(calls.lastIndexOf('flushFolder')).toBeGreaterThan(calls.lastIndexOf('rename'))
+    })
+  })
+
   test('writes that take a few bytes at a time', () =>
     inFolder(async (dir) => {
       const { fs } = await faulty({ shortWrite: 7 })

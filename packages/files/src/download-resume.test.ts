@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import type { ServerResponse } from 'node:http'
 import { gzipSync } from 'node:zlib'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { type DownloadOptions, download } from './download.ts'
 import { faultOf, filesIn, inFolder, seeded } from './files.test-util.ts'
 import { type Handler, type Loopback, loopback, serve } from './loopback.test-util.ts'
@@ -121,6 +121,15 @@ describe('a connection that breaks', () => {
           : response.writeHead(200, { etag: '"v1"' }).end(bytes),
     ],
     [
+      'a part of another file',
+      ({ headers }, response) =>
+        headers.range
+          ? response
+              .writeHead(206, { etag: '"v2"', 'content-range': 'bytes 100000-299999/300000' })
+              .end(bytes.subarray(0, 200_000))
+          : response.writeHead(200, { etag: '"v2"' }).end(bytes),
+    ],
+    [
       'a part without saying which',
       ({ headers }, response) => response.writeHead(headers.range ? 206 : 200, { etag: '"v1"' }).end(bytes),
     ],
@@ -147,6 +156,20 @@ describe('a connection that breaks', () => {
     await inFolder(async (dir) => {
       await get(dir, server.url(), { sha256 })
       expect(server.requests[1]?.range).toBeUndefined()
+    })
+  })
+
+  test('by parts that end early, each by the book: the rest is fetched', async () => {
+    const server = await start((request, response, count) => {
+      if (count === 1) return serve(request, response, bytes, { cutAfter: 100_000 })
+      const from = Number(/\d+/.exec(request.headers.range ?? '')?.[0])
+      const to = Math.min(from + 70_000, bytes.length)
+      response.writeHead(206, { etag: '"v1"', 'content-range': `bytes ${from}-${to - 1}/${bytes.length}` })
+      response.end(bytes.subarray(from, to))
+    })
+    await inFolder(async (dir) => {
+      await get(dir, server.url(), { sha256 })
+      expect(server.requests).toHaveLength(4)
     })
   })
 
@@ -282,6 +305,22 @@ describe('redirects', () => {
       expect(fault.message).toContain('more than 5 redirects')
       expect(server.requests).toHaveLength(6)
     })
+  })
+
+  test('from https to http: refused', async () => {
+    vi.stubGlobal('fetch', async (url: URL) =>
+      url.protocol === 'https:'
+        ? new Response(null, { status: 302, headers: { location: 'http://127.0.0.1/x' } })
+        : new Response('text'),
+    )
+    try {
+      await inFolder(async (dir) => {
+        const fault = await faultOf(() => get(dir, 'https://127.0.0.1/x'))
+        expect(fault.given).toBe('a redirect from https: to http:')
+      })
+    } finally {
+      vi.unstubAllGlobals()
+    }
   })
 
   test.each(['file:///etc/hostname', 'ftp://127.0.0.1/x', 'http://'])('to %s: refused', async (location) => {

@@ -11,23 +11,30 @@ interface Entry {
   readonly packed?: Uint8Array
   readonly size?: number
   readonly crc?: number
+  /** What the directory says otherwise than the file's own header. */
+  readonly ownName?: string
+  readonly packedSize?: number
+  readonly flags?: number
+  readonly local?: number
 }
 /** A zip of these entries: local headers with data, the directory, its end. */
 const zip = (...entries: readonly Entry[]): Uint8Array => {
   const [files, directory]: [Buffer[], Buffer[]] = [[], []]
   let offset = 0
-  for (const { name, bytes, method = 8, packed, size = bytes.length, crc = crc32(bytes) } of entries) {
+  for (const entry of entries) {
+    const { name, bytes, method = 8, packed, size = bytes.length, crc = crc32(bytes), ownName = name } = entry
     const data = packed ?? (method === 8 ? deflateRawSync(bytes) : bytes)
     const common = Buffer.alloc(26)
     common.writeUInt16LE(20, 0)
+    common.writeUInt16LE(entry.flags ?? 0, 2)
     common.writeUInt16LE(method, 4)
     common.writeUInt32LE(crc, 10)
-    common.writeUInt32LE(data.length, 14)
+    common.writeUInt32LE(entry.packedSize ?? data.length, 14)
     common.writeUInt32LE(size, 18)
     common.writeUInt16LE(utf8(name).length, 22)
-    const local = Buffer.concat([Buffer.from('PK\x03\x04'), common, utf8(name), data])
+    const local = Buffer.concat([Buffer.from('PK\x03\x04'), common, utf8(ownName), data])
     const place = Buffer.alloc(14)
-    place.writeUInt32LE(offset, 10)
+    place.writeUInt32LE(entry.local ?? offset, 10)
     directory.push(Buffer.concat([Buffer.from('PK\x01\x02\x14\0'), common, place, utf8(name)]))
     files.push(local)
     offset += local.length
@@ -99,6 +106,11 @@ describe('unzipEntry', () => {
     ],
     ['a method that is unknown', zip({ ...a, method: 99 })],
     ['the entry twice', zip(a, { name: 'a', bytes: utf8('other') })],
+    ['another name in its own header', zip({ ...a, ownName: 'b' })],
+    ['an encrypted entry', zip({ ...a, flags: 1 })],
+    ['an entry over the next one', zip({ ...a, method: 0, size: 90, packedSize: 90 }, { name: 'b', bytes: text })],
+    ['an entry over the directory', zip({ ...a, method: 0, size: 90, packedSize: 90 })],
+    ['an entry beyond the archive', zip({ ...a, local: 10_000 })],
     ['a bomb', zip({ name: 'a', bytes: new Uint8Array(20_000_000) })],
   ])('refused: %s', (what, bytes) =>
     inFolder(async (dir) => {

@@ -23,7 +23,7 @@ const saveAndKill = async (dir: string, ms: number): Promise<void> => {
 test('killed while it saves: an adapter of one save is there, and the next save leaves no litter', async () => {
   const random = seeded(11)
   await inFolder(async (dir) => {
-    for (let round = 0; round < 25; round++) {
+    for (let round = 0; round < 12; round++) {
       await saveAndKill(dir, random(40))
       const { config, tensors } = await readAdapter(dir)
       const values = toFloat32(tensors.get(tensorName)!)
