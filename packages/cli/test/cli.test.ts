@@ -1,4 +1,14 @@
-import { copyFileSync, cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { useSimd } from '@graftjs/kernels'
@@ -30,21 +40,51 @@ const recipe = (name: string, change: object = {}): string => {
 beforeAll(async () => {
   await useSimd({ threads: 2 })
   writeTinyModel(model)
-  writeFileSync(at('rows.jsonl'), rows({ prompt: 'hello', completion: ' world' }, { prompt: 'hell', completion: ' no' }, { prompt: 'he', completion: ' w' }))
+  writeFileSync(
+    at('rows.jsonl'),
+    rows(
+      { prompt: 'hello', completion: ' world' },
+      { prompt: 'hell', completion: ' no' },
+      { prompt: 'he', completion: ' w' },
+    ),
+  )
 })
 afterAll(() => rmSync(dir, { recursive: true }))
 
 describe('graft', () => {
   it('trains by a recipe, and the adapter it writes changes the logits', async () => {
-    const { code, out, err } = await runCli('train', recipe('good', { data: { train: at('rows.jsonl'), eval: at('rows.jsonl') } }), '--json')
+    const { code, out, err } = await runCli(
+      'train',
+      recipe('good', { data: { train: at('rows.jsonl'), eval: at('rows.jsonl') } }),
+      '--json',
+    )
     expect(err).toContain('trainable params: ')
     expect(code).toBe(0)
     const result = JSON.parse(out) as { losses: number[]; evalBefore: number; evalAfter: number }
     expect(result.losses).toHaveLength(6)
     expect(result.evalAfter).toBeLessThan(result.evalBefore)
-    expect(readdirSync(at('out-good')).sort()).toEqual(['adapter_config.json', 'adapter_model.safetensors', 'log.jsonl'])
+    expect(readdirSync(at('out-good')).sort()).toEqual([
+      'adapter_config.json',
+      'adapter_model.safetensors',
+      'log.jsonl',
+    ])
     expect(readFileSync(at('out-good/log.jsonl'), 'utf8').trim().split('\n')).toHaveLength(6)
-    const logits = async (...more: string[]) => JSON.parse((await runCli('logits', '--model', model, '--ids', '[[5,6,7],[8,9,1]]', '--mask', '[[1,1,1],[1,1,0]]', '--json', ...more)).out) as { shape: number[]; data: number[] }
+    const logits = async (...more: string[]) =>
+      JSON.parse(
+        (
+          await runCli(
+            'logits',
+            '--model',
+            model,
+            '--ids',
+            '[[5,6,7],[8,9,1]]',
+            '--mask',
+            '[[1,1,1],[1,1,0]]',
+            '--json',
+            ...more,
+          )
+        ).out,
+      ) as { shape: number[]; data: number[] }
     const [base, tuned] = [await logits(), await logits('--adapter', at('out-good'))]
     expect(base.shape).toEqual([2, 3, 320])
     expect(base.data).toHaveLength(2 * 3 * 320)
@@ -53,13 +93,21 @@ describe('graft', () => {
 
   it('gives the same adapter for the same seed, byte for byte', async () => {
     const method = { name: 'lora', r: 2, targetModules: ['q_proj'], loraDropout: 0.3 }
-    for (const name of ['once', 'twice']) expect((await runCli('train', recipe(name, { method, training: { steps: 3, batchSize: 2, accumulate: 2, seed: 7 } }))).code).toBe(0)
+    for (const name of ['once', 'twice'])
+      expect(
+        (await runCli('train', recipe(name, { method, training: { steps: 3, batchSize: 2, accumulate: 2, seed: 7 } })))
+          .code,
+      ).toBe(0)
     const bytes = (name: string) => readFileSync(at(`out-${name}/adapter_model.safetensors`))
     expect(bytes('once').equals(bytes('twice'))).toBe(true)
   })
 
   it('generates: the same text for the same seed, another for another', async () => {
-    const text = async (...more: string[]) => JSON.parse((await runCli('generate', '--model', model, '--prompt', 'hello', '--max-new-tokens', '12', '--json', ...more)).out) as { text: string; tokens: number[]; tokensPerSecond: number }
+    const text = async (...more: string[]) =>
+      JSON.parse(
+        (await runCli('generate', '--model', model, '--prompt', 'hello', '--max-new-tokens', '12', '--json', ...more))
+          .out,
+      ) as { text: string; tokens: number[]; tokensPerSecond: number }
     const warm = await text('--temperature', '2', '--seed', '3')
     expect(warm.tokens.length).toBeGreaterThan(0)
     expect(warm.tokensPerSecond).toBeGreaterThan(0)
@@ -70,7 +118,8 @@ describe('graft', () => {
 
   it('says what the machine offers, and helps', async () => {
     expect(JSON.parse((await runCli('devices', '--json')).out)).toMatchObject({ backend: 'simd' })
-    for (const command of ['train', 'generate', 'logits', 'devices']) expect((await runCli(command, '--help')).out).toContain(`graft ${command}`)
+    for (const command of ['train', 'generate', 'logits', 'devices'])
+      expect((await runCli(command, '--help')).out).toContain(`graft ${command}`)
   })
 })
 
@@ -81,27 +130,100 @@ describe('graft refuses, in one clear line, with exit code 1 and nothing overwri
     change(folder)
     return folder
   }
-  const logits = (folder: string, ...more: string[]): string[] => ['logits', '--model', folder, '--ids', '[[1,2]]', ...more]
+  const logits = (folder: string, ...more: string[]): string[] => [
+    'logits',
+    '--model',
+    folder,
+    '--ids',
+    '[[1,2]]',
+    ...more,
+  ]
   const weights = (folder: string): string => join(folder, 'model.safetensors')
   const wrong = 'a nonsense file'
 
   const cases: [string, () => string[], RegExp][] = [
-    ['a truncated safetensors', () => logits(broken('cut', (f) => truncateSync(weights(f), 3000))), /model\.safetensors: .*(cut short|within the file)/],
-    ['a corrupt safetensors header', () => logits(broken('corrupt', (f) => writeFileSync(weights(f), Buffer.concat([Buffer.from([9, 0, 0, 0, 0, 0, 0, 0]), Buffer.from('{"a": 1x}')])))), /model\.safetensors.*JSON/],
+    [
+      'a truncated safetensors',
+      () => logits(broken('cut', (f) => truncateSync(weights(f), 3000))),
+      /model\.safetensors: .*(cut short|within the file)/,
+    ],
+    [
+      'a corrupt safetensors header',
+      () =>
+        logits(
+          broken('corrupt', (f) =>
+            writeFileSync(weights(f), Buffer.concat([Buffer.from([9, 0, 0, 0, 0, 0, 0, 0]), Buffer.from('{"a": 1x}')])),
+          ),
+        ),
+      /model\.safetensors.*JSON/,
+    ],
     ['a GGUF that is none', () => (writeFileSync(at('no.gguf'), wrong), logits(at('no.gguf'))), /no\.gguf: .*GGUF/],
-    ['a truncated GGUF', () => (writeFileSync(at('cut.gguf'), Buffer.from([0x47, 0x47, 0x55, 0x46, 3, 0, 0, 0, 1, 0, 0, 0])), logits(at('cut.gguf'))), /cut\.gguf: .*cut short/],
-    ['an architecture it does not know', () => logits(broken('arch', (f) => writeFileSync(join(f, 'config.json'), '{"model_type":"mamba"}'))), /model_type "mamba".*expected llama/],
+    [
+      'a truncated GGUF',
+      () => (
+        writeFileSync(at('cut.gguf'), Buffer.from([0x47, 0x47, 0x55, 0x46, 3, 0, 0, 0, 1, 0, 0, 0])),
+        logits(at('cut.gguf'))
+      ),
+      /cut\.gguf: .*cut short/,
+    ],
+    [
+      'an architecture it does not know',
+      () => logits(broken('arch', (f) => writeFileSync(join(f, 'config.json'), '{"model_type":"mamba"}'))),
+      /model_type "mamba".*expected llama/,
+    ],
     ['a model without weights', () => logits(broken('bare', (f) => rmSync(weights(f)))), /model\.safetensors/],
-    ['an adapter of another rank', () => [...logits(model), '--adapter', adapterWith((json) => ({ ...json, r: 3 }))], /lora_A\.weight: given shape \[2,24\]; expected \[3,24\]/],
-    ['an adapter of another model', () => [...logits(model), '--adapter', adapterWith((json) => ({ ...json, target_modules: ['q_proj'] }))], /does not fit.*\d+ unexpected keys: model\.layers\.0/],
-    ['a target module that matches nothing', () => ['train', recipe('targets', { method: { name: 'lora', targetModules: ['q_prj'] } })], /"q_prj"; near names: q_proj/],
-    ['an unknown method', () => ['train', recipe('method', { method: { name: 'lorra' } })], /method\.name: given "lorra"; expected one of lora/],
-    ['an unknown recipe key', () => ['train', recipe('key', { trainning: {} })], /unknown key trainning; did you mean training/],
+    [
+      'an adapter of another rank',
+      () => [...logits(model), '--adapter', adapterWith((json) => ({ ...json, r: 3 }))],
+      /lora_A\.weight: given shape \[2,24\]; expected \[3,24\]/,
+    ],
+    [
+      'an adapter of another model',
+      () => [...logits(model), '--adapter', adapterWith((json) => ({ ...json, target_modules: ['q_proj'] }))],
+      /does not fit.*\d+ unexpected keys: model\.layers\.0/,
+    ],
+    [
+      'a target module that matches nothing',
+      () => ['train', recipe('targets', { method: { name: 'lora', targetModules: ['q_prj'] } })],
+      /"q_prj"; near names: q_proj/,
+    ],
+    [
+      'an unknown method',
+      () => ['train', recipe('method', { method: { name: 'lorra' } })],
+      /method\.name: given "lorra"; expected one of lora/,
+    ],
+    [
+      'an unknown recipe key',
+      () => ['train', recipe('key', { trainning: {} })],
+      /unknown key trainning; did you mean training/,
+    ],
     ['a newer recipe', () => ['train', recipe('newer', { version: 2 })], /version: given 2; expected at most 1/],
-    ['a row without a completion to learn', () => (writeFileSync(at('bad.jsonl'), rows({ prompt: 'hello', completion: ' w' }, { prompt: 'hello' })), ['train', recipe('row', { data: { train: at('bad.jsonl') } })]), /bad\.jsonl.*completion/],
-    ['a row longer than the context', () => (writeFileSync(at('long.jsonl'), rows({ prompt: 'x'.repeat(500), completion: ' w' })), ['train', recipe('long', { data: { train: at('long.jsonl') } })]), /long\.jsonl\[0\].*128/],
-    ['a prompt longer than the context', () => ['generate', '--model', model, '--prompt', 'x'.repeat(500)], /--prompt: given 500 tokens; expected fewer than 128/],
-    ['an id outside the vocabulary', () => ['logits', '--model', model, '--ids', '[[1,9999]]'], /ids\[0\]\[1\]: given 9999; expected a token id of 0 … 319/],
+    [
+      'a row without a completion to learn',
+      () => (
+        writeFileSync(at('bad.jsonl'), rows({ prompt: 'hello', completion: ' w' }, { prompt: 'hello' })),
+        ['train', recipe('row', { data: { train: at('bad.jsonl') } })]
+      ),
+      /bad\.jsonl.*completion/,
+    ],
+    [
+      'a row longer than the context',
+      () => (
+        writeFileSync(at('long.jsonl'), rows({ prompt: 'x'.repeat(500), completion: ' w' })),
+        ['train', recipe('long', { data: { train: at('long.jsonl') } })]
+      ),
+      /long\.jsonl\[0\].*128/,
+    ],
+    [
+      'a prompt longer than the context',
+      () => ['generate', '--model', model, '--prompt', 'x'.repeat(500)],
+      /--prompt: given 500 tokens; expected fewer than 128/,
+    ],
+    [
+      'an id outside the vocabulary',
+      () => ['logits', '--model', model, '--ids', '[[1,9999]]'],
+      /ids\[0\]\[1\]: given 9999; expected a token id of 0 … 319/,
+    ],
     ['ids that are no rows', () => ['logits', '--model', model, '--ids', '5'], /--ids: given 5; expected rows/],
     ['an unknown option', () => ['logits', '--modell', model], /modell/],
   ]

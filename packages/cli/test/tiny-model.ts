@@ -24,7 +24,11 @@ export const writeTinyModel = (dir: string): void => {
   }
   const draw = (name: string, shape: number[]): NamedTensor => {
     const values = random(1, name).fill(new Float32Array(shape.reduce((a, b) => a * b)), 'normal')
-    return fromFloat32(name, shape, values.map((v) => (shape.length === 1 ? 1 + 0.1 * v : 0.2 * v)))
+    return fromFloat32(
+      name,
+      shape,
+      values.map((v) => (shape.length === 1 ? 1 + 0.1 * v : 0.2 * v)),
+    )
   }
   const layer = (i: number): NamedTensor[] => {
     const at = `model.layers.${i}`
@@ -40,7 +44,11 @@ export const writeTinyModel = (dir: string): void => {
       draw(`${at}.mlp.down_proj.weight`, [d, f]),
     ]
   }
-  const tensors = [draw('model.embed_tokens.weight', [vocab, d]), draw('model.norm.weight', [d]), ...Array.from({ length: layers }, (_, i) => layer(i)).flat()]
+  const tensors = [
+    draw('model.embed_tokens.weight', [vocab, d]),
+    draw('model.norm.weight', [d]),
+    ...Array.from({ length: layers }, (_, i) => layer(i)).flat(),
+  ]
   const { tokenizer, config: tokenizerConfig } = tinyJson()
   writeFileSync(`${dir}/config.json`, JSON.stringify(config))
   writeFileSync(`${dir}/model.safetensors`, writeSafetensors(tensors, { format: 'pt' }))

@@ -88,8 +88,14 @@ const environment = (name: string): string | undefined =>
 
 const wanted = (): Variant | 'auto' => (environment('GRAFT_KERNEL') ?? 'auto') as Variant | 'auto'
 
-const defaultThreads = (): number => {
-  const given = Number(environment('GRAFT_THREADS'))
-  if (given >= 1) return Math.floor(given)
-  return Math.max(1, Math.min(8, globalThis.navigator?.hardwareConcurrency ?? 1))
+const defaultThreads = async (): Promise<number> => {
+  const given = environment('GRAFT_THREADS')
+  // Checked where all threads are.
+  if (given !== undefined) return Number(given)
+  const { versions } = (globalThis as { process?: { versions?: { node?: string } } }).process ?? {}
+  // Node tells of itself from version 21 on only.
+  const cores = versions?.node
+    ? (await import('node:os')).availableParallelism()
+    : globalThis.navigator?.hardwareConcurrency
+  return Math.max(1, Math.min(8, cores ?? 1))
 }
