@@ -27,9 +27,10 @@ let current: { pool: Pool; backend: SimdBackend; choice: Choice } | undefined
 
 /** Starts the `simd` backend and makes it tfjs's current one. Calling it again with other options starts it afresh: tensors of before are gone. */
 export const useSimd = async ({
-  threads = defaultThreads(),
+  threads: asked,
   variant = wanted(),
 }: SimdOptions = {}): Promise<SimdInfo> => {
+  const threads = asked ?? (await defaultThreads())
   if (!Number.isInteger(threads) || threads < 1)
     throw new GraftError({
       code: 'bad-option',
@@ -43,6 +44,7 @@ export const useSimd = async ({
     if (current) {
       current.pool.stop()
       removeBackend('simd')
+      current = undefined
     }
     const memory = new WebAssembly.Memory({ initial: 64, maximum: 65536, shared: true })
     const pool = await createPool(choice.module, memory, threads, choice.variant === 'wide')
