@@ -87,6 +87,9 @@ describe('unzipEntry', () => {
   const a = { name: 'a', bytes: text }
   const random = seeded(1)
   const noise = Uint8Array.from({ length: 200_000 }, () => random(256))
+  // Sizes and sums that fit, in places that do not: the file of one entry is the data of another; the directory is data.
+  const inner = zip({ name: 'b', bytes: text }).subarray(0, 100)
+  const beyond = Buffer.concat([text, Buffer.from('PK\x01\x02')])
   test.each<[string, Uint8Array]>([
     ['no such entry', zip({ name: 'b', bytes: text })],
     ['no zip', text],
@@ -108,8 +111,11 @@ describe('unzipEntry', () => {
     ['the entry twice', zip(a, { name: 'a', bytes: utf8('other') })],
     ['another name in its own header', zip({ ...a, ownName: 'b' })],
     ['an encrypted entry', zip({ ...a, flags: 1 })],
-    ['an entry over the next one', zip({ ...a, method: 0, size: 90, packedSize: 90 }, { name: 'b', bytes: text })],
-    ['an entry over the directory', zip({ ...a, method: 0, size: 90, packedSize: 90 })],
+    ['an entry over another one', zip({ name: 'a', method: 0, bytes: inner }, { name: 'b', bytes: text, local: 31 })],
+    [
+      'an entry over the directory',
+      zip({ name: 'a', method: 0, bytes: beyond, packed: text, packedSize: beyond.length }),
+    ],
     ['an entry beyond the archive', zip({ ...a, local: 10_000 })],
     ['a bomb', zip({ name: 'a', bytes: new Uint8Array(20_000_000) })],
   ])('refused: %s', (what, bytes) =>

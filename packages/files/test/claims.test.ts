@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { faultOf, utf8 } from '../src/files.test-util.ts'
-import { type ByteSource, openGguf, openSafetensors } from '../src/index.ts'
+import { type ByteSource, bytesSource, openGguf, openSafetensors } from '../src/index.ts'
 
 /** A file that begins with these bytes and claims to be 16 TiB: nothing that is only claimed may be read or made room for. */
 const vast = (head: Uint8Array, most: number): ByteSource => ({
@@ -46,6 +46,11 @@ describe('GGUF', () => {
   ])('%s', async (_, head, message) => {
     const fault = await faultOf(() => openGguf(vast(head, 1 << 20)))
     expect(fault.message).toMatch(message)
+  })
+
+  test('more tensors than the rest of the file can hold', async () => {
+    const fault = await faultOf(() => openGguf(bytesSource(gguf(3, 0, tensor([1])))))
+    expect(fault.message).toMatch(/given 3 tensors in 41 bytes/)
   })
 
   test('a tensor of 8 TiB is in the table, and no byte of it is read', async () => {
