@@ -26,10 +26,7 @@ export interface SimdInfo extends Choice {
 let current: { pool: Pool; backend: SimdBackend; choice: Choice } | undefined
 
 /** Starts the `simd` backend and makes it tfjs's current one. Calling it again with other options starts it afresh: tensors of before are gone. */
-export const useSimd = async ({
-  threads: asked,
-  variant = wanted(),
-}: SimdOptions = {}): Promise<SimdInfo> => {
+export const useSimd = async ({ threads: asked, variant = wanted() }: SimdOptions = {}): Promise<SimdInfo> => {
   const threads = asked ?? (await defaultThreads())
   if (!Number.isInteger(threads) || threads < 1)
     throw new GraftError({
