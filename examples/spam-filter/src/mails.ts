@@ -1,13 +1,10 @@
 import { execFile } from 'node:child_process'
-import { createReadStream } from 'node:fs'
 import { access, mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { createGunzip } from 'node:zlib'
-import { cacheDir } from '@graftjs/files'
+import { cacheDir, untar } from '@graftjs/files'
 import { random } from '@graftjs/tensor'
 import { GraftError } from '@graftjs/tensor/error'
-import tar from 'tar-stream'
 import { mailText, normalised } from './mail-text.ts'
 
 export type Label = 'spam' | 'ham'
@@ -57,19 +54,9 @@ const labelOf = (name: string): Label | undefined =>
       ? 'ham'
       : undefined
 
-const readRaw = async (file: string, wanted: ReadonlySet<string> | undefined): Promise<Map<string, Uint8Array>> => {
+const readRaw = async (file: string): Promise<Map<string, Uint8Array>> => {
   const found = new Map<string, Uint8Array>()
-  const entries = createReadStream(file).pipe(createGunzip()).pipe(tar.extract())
-  for await (const entry of entries) {
-    const { name } = entry.header
-    if (!labelOf(name) || (wanted && !wanted.has(name))) {
-      entry.resume()
-      continue
-    }
-    const chunks: Uint8Array[] = []
-    for await (const chunk of entry) chunks.push(chunk as Uint8Array)
-    found.set(name, Buffer.concat(chunks))
-  }
+  for await (const { name, bytes } of untar(file, (name) => labelOf(name) !== undefined)) found.set(name, bytes)
   return found
 }
 
@@ -79,7 +66,7 @@ export const loadMails = async (
   heldOut: number,
   seed: number,
 ): Promise<{ train: Mail[]; heldOut: Mail[] }> => {
-  const raw = await readRaw(await tarball(), undefined)
+  const raw = await readRaw(await tarball())
   const draw = random(seed, 'spam-filter/mails')
   const order = [...raw.keys()].sort()
   for (let i = order.length - 1; i > 0; i--) {

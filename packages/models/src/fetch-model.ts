@@ -1,4 +1,4 @@
-import { cacheDir, download } from '@graftjs/files'
+import { cacheDir, download, hubUrl } from '@graftjs/files'
 import { GraftError } from '@graftjs/tensor/error'
 
 export interface FetchOptions {
@@ -19,7 +19,6 @@ export const fetchModel = async (
 ): Promise<string> => {
   const { access } = await import('node:fs/promises')
   const dir = `${cacheDir()}/hub/${id.replaceAll('/', '--')}`
-  const endpoint = process.env.HF_ENDPOINT ?? 'https://huggingface.co'
   for (const file of needed) {
     const here = await access(`${dir}/${file}`).then(
       () => true,
@@ -34,9 +33,11 @@ export const fetchModel = async (
         expected: 'a download first',
       })
     await download({
-      url: `${endpoint}/${id}/resolve/main/${file}`,
+      url: hubUrl(id, file),
       file: `${dir}/${file}`,
       patienceMs,
+      verifyEtag: true,
+      ...(process.env.HF_TOKEN && { token: process.env.HF_TOKEN }),
       ...(signal && { signal }),
       ...(onProgress && {
         onProgress: (received: number, total: number | undefined) => onProgress(file, received, total),
