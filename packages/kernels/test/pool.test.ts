@@ -1,7 +1,7 @@
 import { dispose, isGraftError, scope, type Tensor, tensor } from '@graftjs/tensor'
 import * as tf from '@tensorflow/tfjs-core'
 import { afterEach, describe, expect, it } from 'vitest'
-import { simdInfo, storedWeight, useSimd } from '../src/index.ts'
+import { rope, simdInfo, storedWeight, useSimd } from '../src/index.ts'
 import { chooseVariant } from '../src/simd/choose-variant.ts'
 import { createPool, HEAP_START, type Pool } from '../src/simd/pool.ts'
 import { floats, ints, make } from './support.ts'
@@ -142,5 +142,15 @@ describe('storedWeight', () => {
         expect(() => rows([0, 1, bad])).toThrow(`ids[2]: given ${bad}; expected a row of 0 … 2`)
     })
     w.dispose()
+  })
+})
+
+describe('rope', () => {
+  it('reads no row past its tables', async () => {
+    await useSimd({ threads: 2 })
+    const [x, table] = [tensor(new Float32Array(8), [1, 2, 1, 4]), tensor(new Float32Array(6), [3, 2])]
+    const turned = (positions: number[]): Tensor => rope(x, tensor(positions, [1, 2], 'int32'), table, table)
+    expect(scope(() => turned([0, 2])).shape).toEqual([1, 2, 1, 4])
+    for (const bad of [3, -1]) expect(() => turned([0, bad])).toThrow(`positions[1]: given ${bad}; expected 0 … 2`)
   })
 })

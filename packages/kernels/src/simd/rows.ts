@@ -1,3 +1,4 @@
+import { GraftError } from '@graftjs/tensor/error'
 import type { TensorInfo } from '@tensorflow/tfjs-core'
 import { type FastCall, registerFast } from './register.ts'
 
@@ -53,6 +54,7 @@ const rmsNormBack = ({ inputs, attrs, backend }: FastCall<{ eps: number }>): Ten
 const rope = ({ inputs, attrs, backend }: FastCall<{ sign: number }>): TensorInfo => {
   const { x, positions, cos, sin } = inputs as Record<string, TensorInfo>
   const [batch, length, heads, dim] = x!.shape as [number, number, number, number]
+  checkPositions(backend.valuesOf(positions!), cos!.shape[0]!)
   const out = backend.output(x!.shape)
   const per = rowsPerTask(heads * dim)
   const tables = [backend.addressOf(positions!), backend.addressOf(cos!), backend.addressOf(sin!)]
@@ -67,6 +69,19 @@ const rope = ({ inputs, attrs, backend }: FastCall<{ sign: number }>): TensorInf
     per,
   ])
   return out
+}
+
+/** The kernel reads where the position says. */
+const checkPositions = (positions: ArrayLike<number>, rows: number): void => {
+  for (let i = 0; i < positions.length; i++) {
+    if (positions[i]! >= 0 && positions[i]! < rows) continue
+    throw new GraftError({
+      code: 'bad-id',
+      culprit: `positions[${i}]`,
+      given: String(positions[i]),
+      expected: `0 … ${rows - 1}, the rows of the tables`,
+    })
+  }
 }
 
 const swiglu = ({ inputs, backend }: FastCall<object>): TensorInfo => {
