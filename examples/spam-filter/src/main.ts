@@ -185,9 +185,13 @@ const createClock = () => {
   }
 }
 
+const isBadOption = (error: unknown): boolean => String((error as { code?: string }).code).startsWith('ERR_PARSE_ARGS')
+
 try {
   await main()
 } catch (error) {
-  process.stderr.write(`npm start: ${isGraftError(error) ? error.message : (error as Error).stack}\n`)
+  process.stderr.write(
+    `npm start: ${isGraftError(error) || isBadOption(error) ? (error as Error).message : (error as Error).stack}\n`,
+  )
   process.exitCode = 1
 }
