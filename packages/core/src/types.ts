@@ -12,14 +12,29 @@ export interface Batch {
   readonly positions?: readonly (readonly number[])[]
   /** Documents of a packed row: tokens see their own segment alone. -1 is seen by all, -2 by none. */
   readonly segments?: readonly (readonly number[])[]
+  /** The task of each row, for methods that have a part for each task. */
+  readonly tasks?: readonly number[]
+  /** What the decoder of an encoder-decoder reads; the labels shifted right when absent. */
+  readonly decoderIds?: readonly (readonly number[])[]
+  /** Of `decoderIds`, as `mask` is of `ids`. */
+  readonly decoderMask?: readonly (readonly number[])[]
 }
 
-/** Facts about the tokens, int32 [B, T], never differentiated. segment -1: seen by every query; -2: by none. */
-export interface Frame {
+/** Facts about tokens, int32 [B, T], never differentiated. */
+export interface Tokens {
   readonly ids: Tensor
-  readonly decoderIds?: Tensor
   readonly positions: Tensor
+  /** -1: seen by every query; -2: by none. */
   readonly segments: Tensor
+}
+
+/** The tokens that `hidden` stands for, and what else is known of the rows. */
+export interface Frame extends Tokens {
+  /** Of an encoder-decoder, while the encoder runs: what the decoder will read. */
+  readonly decoder?: Tokens
+  /** Of an encoder-decoder, while the decoder runs: the segments of `memory`, int32 [B, S]. */
+  readonly memorySegments?: Tensor
+  /** The task of each row, int32 [B]. */
   readonly task?: Tensor
 }
 
@@ -28,7 +43,9 @@ export interface Stream {
   readonly frame: Frame
   /** [B, T, d] */
   readonly hidden: Tensor
+  /** The encoder's result [B, S, d], while a decoder runs. */
   readonly memory?: Tensor
+  /** What a side network carries from layer to layer. */
   readonly side?: Tensor
 }
 export type Leaf = Exclude<keyof Stream, 'frame'>
@@ -58,7 +75,7 @@ export interface Output {
   readonly hidden: Tensor
   /** [B, T, V]; from position `from` on when given (negative: counted from the end), so that generating forms one row alone. */
   logits(from?: number): Tensor
-  /** Negative log-likelihood [B, T]: column t is that of label t + 1 given what stands before it; 0 where that label is -100 and in the last column. */
+  /** Negative log-likelihood [B, T]: of a causal model column t is that of label t + 1 given what stands before it (the last column is 0), of an encoder-decoder that of label t, whose `decoderIds` are the labels shifted right. 0 where the label is -100. */
   nll(labels: readonly (readonly number[])[]): Tensor
 }
 
@@ -112,6 +129,8 @@ export interface LowRank {
 
 /** One change at one site. The optional members exist where they mean something; shared code asks for the member. */
 export interface PatchAt<K extends Kind> {
+  /** The method's name, for errors; `attach` fills it in. */
+  readonly by?: string
   readonly site: Site<K>
   readonly around: Around<K>
   /** Additive patches: around = y + delta. */
@@ -120,6 +139,8 @@ export interface PatchAt<K extends Kind> {
   readonly scaled?: (gain: Gain) => PatchAt<K>
   /** Gains of 0 or 1 only; `scaled` serves when absent. */
   readonly onRows?: (gain: Gain) => PatchAt<K>
+  /** It reads the whole sequence (a gate by sequence, a prompt by instance): no cache, no packed rows. */
+  readonly wholeSequence?: boolean
   /** The weight with the patch folded in. */
   readonly fold?: (w: Dense) => Dense
   /** For fused kernels; undefined while something (dropout) stands in the way. */
@@ -154,6 +175,8 @@ export interface Stage {
   readonly site: Site<'layer'>
   /** The leaves that `apply` reads; the others pass by untouched. */
   readonly uses: readonly Leaf[]
+  /** With a cache it runs in the first call alone (an encoder). */
+  readonly once?: boolean
   apply(s: Stream, run: Run): Stream
 }
 
@@ -168,6 +191,10 @@ export interface Model {
   readonly embed: Stage
   readonly stages: readonly Stage[]
   readonly head: { readonly site: Site<'head'>; apply(s: Stream, run: Run): Output }
+  /** Whether the backbone is causal from its first stage on, so that what stands in front is seen by all and changed by none. */
+  readonly causal: boolean
+  /** The same model with some weights replaced (undefined: as it was). What it does not replace it shares, and `dispose` frees its own alone. */
+  withWeights(replace: (site: Site<Weighted>) => Dense | undefined): Model
   dispose(): void
 }
 
@@ -185,6 +212,11 @@ export type Init = (shape: readonly number[], random: Random) => Tensor
 export interface Params {
   /** The tensor comes from the file being loaded, else from `init`. */
   add(path: string, shape: readonly number[], init: Init): Param
+  /**
+   * Computed from other parameters, once a pass (a prefix MLP, a prompt encoder). The adapter's file holds the result;
+   * what it is made of is kept apart (`reparam`), and a file without that still loads, the result then frozen.
+   */
+  derive(path: string, shape: readonly number[], make: () => Tensor): Param
   /** A view whose paths start with `prefix`; `frozen` ones take no gradient. */
   scope(prefix: string, how?: { frozen?: boolean }): Params
 }
@@ -198,6 +230,15 @@ export interface Cache {
   /** Appends the segments of this call's tokens, int32 [B, T], once a call. */
   extendSegments(segments: Tensor): void
   readonly segments: Tensor
+  /** What an encoder made in the first call, and is read in the later ones. */
+  memory(make: () => Memory): Memory
+}
+
+export interface Memory {
+  /** [B, S, d] */
+  readonly hidden: Tensor
+  /** int32 [B, S] */
+  readonly segments: Tensor
 }
 
 /** What the caller said. */
@@ -208,6 +249,15 @@ export interface Call {
   /** What the walk back has at hand: every stage runs again, none does, or as many as fit in so many bytes. Same bits. Default `'none'`. */
   readonly keep?: 'none' | 'all' | number
   readonly cache?: Cache
+  /** Which adapter acts: a name, null for the bare base, or one of these for each row. The active one when absent. */
+  readonly adapter?: string | null | readonly (string | null)[]
+}
+
+/** A statistic that stages add to and one formula turns into a term of the loss (a router's load balance). */
+export interface Tally {
+  readonly name: string
+  /** The sum over all stages of the pass, and how many there were -> a scalar, added to the loss. */
+  finish(sum: Tensor, count: number): Tensor
 }
 
 export interface Key<T> {
@@ -229,6 +279,12 @@ export interface Run {
   get<T>(key: Key<T>): T
   /** Inverted dropout while training. The mask is a function of (seed, stage, nth draw in this stage), so a replay draws it again. */
   dropout(x: Tensor, rate: number): Tensor
+  /** A discrete choice (top-k indices), made without a tape and kept, so that a replay on any backend takes the same one. */
+  once(choose: () => Tensor): Tensor
+  /** 1 where the row uses the adapter, else 0: [B, 1, 1]. */
+  rows(adapter: string): Tensor
+  /** Adds to a statistic of this pass. Outside `backward` it does nothing. */
+  tally(t: Tally, x: Tensor): void
   /** May a fused kernel take this site? `[]`: it is bare. */
   plan(site: Site<'linear'>): LowRank[] | 'generic'
   /** Whether any patch stands at the site. */
