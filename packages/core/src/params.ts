@@ -1,5 +1,6 @@
-import { dispose, keep, random, type Tensor, tensor } from '@graftjs/tensor'
+import { dispose, keep, random, scope, type Tensor, tensor } from '@graftjs/tensor'
 import { GraftError } from '@graftjs/tensor/error'
+import { currentPass } from './pass.ts'
 import type { Init, Param, Params } from './types.ts'
 
 /** A parameter and what holds it: a plain kept tensor (a tf.Variable's name would be global in the engine). */
@@ -9,21 +10,31 @@ export interface StoredParam extends Param {
   readonly value: Tensor
 }
 
+/** A parameter that is computed from others, once a pass. */
+export interface DerivedParam extends Param {
+  /** The value anew, on the open tape. */
+  make(): Tensor
+  readonly sources: ReadonlySet<StoredParam>
+}
+
 export interface ParamStore extends Params {
+  /** What is held and trained, by the name on disk. */
   readonly all: ReadonlyMap<string, StoredParam>
+  /** What is computed from it. */
+  readonly derived: ReadonlyMap<string, DerivedParam>
   dispose(): void
 }
 
-/** Called with every parameter that is read: the executor's way to know which stage uses what. */
-type Reader = (param: StoredParam) => void
+/** Called with every parameter that is read, and the tensor it was read as: the executor's way to know which stage uses what. */
+type Reader = (param: Param, value: Tensor) => void
 let reader: Reader | undefined
 
 /** Runs `f` and reports to `onRead` each parameter it reads. Nested watchers report outwards too. */
 export const watching = <T>(onRead: Reader, f: () => T): T => {
   const outer = reader
-  reader = (param) => {
-    onRead(param)
-    outer?.(param)
+  reader = (param, value) => {
+    onRead(param, value)
+    outer?.(param, value)
   }
   try {
     return f()
@@ -35,29 +46,62 @@ export const watching = <T>(onRead: Reader, f: () => T): T => {
 /** Values by path for parameters that are loaded instead of drawn. */
 export type Values = ReadonlyMap<string, { readonly shape: readonly number[]; readonly data: Float32Array }>
 
-export const createParams = (seed: number, values?: Values): ParamStore => {
+export interface ParamsOptions {
+  readonly seed: number
+  readonly values?: Values | undefined
+  /** Put before the paths in memory, so that two adapters trained at once do not collide; the files do not see it. */
+  readonly prefix?: string
+}
+
+export const createParams = ({ seed, values, prefix = '' }: ParamsOptions): ParamStore => {
   const all = new Map<string, StoredParam>()
-  const view = (prefix: string, trainable: boolean): Params => ({
+  const derived = new Map<string, DerivedParam>()
+  const given = (path: string, shape: readonly number[]): Tensor | undefined => fromValues(path, shape, values)
+  const claim = (path: string): void => {
+    if (!all.has(path) && !derived.has(path)) return
+    throw new GraftError({
+      code: 'duplicate-parameter',
+      culprit: path,
+      message: `two methods both add the parameter ${path}; give one of them a name (params.scope)`,
+    })
+  }
+  const view = (inner: string, trainable: boolean): Params => ({
     add: (name, shape, init) => {
-      const path = prefix + name
-      if (all.has(path))
-        throw new GraftError({
-          code: 'duplicate-parameter',
-          culprit: path,
-          message: `two methods both add the parameter ${path}; give one of them a name (params.scope)`,
-        })
-      const param = storedParam(path, shape, trainable, initial(path, shape, init, seed, values))
+      const path = inner + name
+      claim(path)
+      const first = given(path, shape) ?? drawn(path, shape, init, seed)
+      const param = storedParam(prefix + path, shape, trainable, first)
       all.set(path, param)
       return param
     },
-    scope: (inner, how = {}) => view(prefix + inner, trainable && !how.frozen),
+    derive: (name, shape, make) => {
+      const path = inner + name
+      claim(path)
+      const param = derivedParam(prefix + path, shape, make)
+      const isGiven = (source: Param): boolean => !values || values.has(source.path.slice(prefix.length))
+      if ([...param.sources].every(isGiven)) {
+        derived.set(path, param)
+        return param
+      }
+      // The file holds the result alone: what it was made of is gone, so it can be used but not trained further.
+      for (const { path: source } of param.sources) {
+        dispose(all.get(source.slice(prefix.length))!.value)
+        all.delete(source.slice(prefix.length))
+      }
+      const fixed = storedParam(prefix + path, shape, false, given(path, shape) ?? missing(path))
+      all.set(path, fixed)
+      return fixed
+    },
+    scope: (more, how = {}) => view(inner + more, trainable && !how.frozen),
   })
   return {
     ...view('', true),
     all,
+    derived,
     dispose: () => {
       for (const param of all.values()) dispose(param.value)
       all.clear()
+      derived.clear()
     },
   }
 }
@@ -65,7 +109,7 @@ export const createParams = (seed: number, values?: Values): ParamStore => {
 const storedParam = (path: string, shape: readonly number[], trainable: boolean, first: Tensor): StoredParam => {
   let value = keep(first)
   const read = (): Tensor => {
-    reader?.(param)
+    reader?.(param, value)
     return value
   }
   const param: StoredParam = Object.defineProperties(read, {
@@ -76,6 +120,7 @@ const storedParam = (path: string, shape: readonly number[], trainable: boolean,
     set: {
       value: (next: Tensor) => {
         if (next === value) return
+        checkShape(path, shape, next, 'a value')
         dispose(value)
         value = keep(next)
       },
@@ -84,9 +129,37 @@ const storedParam = (path: string, shape: readonly number[], trainable: boolean,
   return param
 }
 
-const initial = (path: string, shape: readonly number[], init: Init, seed: number, values?: Values): Tensor => {
+const derivedParam = (path: string, shape: readonly number[], make: () => Tensor): DerivedParam => {
+  const sources = new Set<StoredParam>()
+  scope(() =>
+    checkShape(
+      path,
+      shape,
+      watching((param) => sources.add(param as StoredParam), make),
+      'a derived value',
+    ),
+  )
+  const read = (): Tensor => {
+    const value = currentPass()?.derived.get(param) ?? make()
+    reader?.(param, value)
+    return value
+  }
+  const param: DerivedParam = Object.defineProperties(read, {
+    path: { value: path },
+    shape: { value: shape },
+    trainable: { value: [...sources].some((source) => source.trainable) },
+    make: { value: make },
+    sources: { value: sources },
+  }) as unknown as DerivedParam
+  return param
+}
+
+const drawn = (path: string, shape: readonly number[], init: Init, seed: number): Tensor =>
+  checkShape(path, shape, init(shape, random(seed, path)), 'an initial value')
+
+const fromValues = (path: string, shape: readonly number[], values?: Values): Tensor | undefined => {
   const given = values?.get(path)
-  if (!given) return checkShape(path, shape, init(shape, random(seed, path)))
+  if (!given) return undefined
   if (given.shape.join() !== shape.join())
     throw new GraftError({
       code: 'bad-shape',
@@ -97,12 +170,20 @@ const initial = (path: string, shape: readonly number[], init: Init, seed: numbe
   return tensor(given.data, shape)
 }
 
-const checkShape = (path: string, shape: readonly number[], value: Tensor): Tensor => {
+const missing = (path: string): never => {
+  throw new GraftError({
+    code: 'adapter-mismatch',
+    culprit: 'adapter',
+    message: `the adapter does not fit this model: neither ${path} nor what it is made of is among its keys`,
+  })
+}
+
+const checkShape = (path: string, shape: readonly number[], value: Tensor, what: string): Tensor => {
   if (value.shape.join() === shape.join()) return value
   throw new GraftError({
     code: 'bad-shape',
     culprit: path,
-    given: `an initial value of shape [${value.shape}]`,
+    given: `${what} of shape [${value.shape}]`,
     expected: `[${shape}]`,
   })
 }

@@ -1,60 +1,103 @@
-import { dropout, hashString, scope, type Tensor } from '@graftjs/tensor'
-import type { Call, Flow, Key, Kind, LowRank, Next, Patch, PatchAt, Run, Site } from './types.ts'
+import { clone, detached, dropout, hashString, scope, type Tensor } from '@graftjs/tensor'
+import { GraftError } from '@graftjs/tensor/error'
+import { guarded, refusePromise, requireOwnScope, unguarded } from './guard.ts'
+import { inPass, type Pass } from './pass.ts'
+import type { StageState } from './stage-state.ts'
+import type { Flow, Key, Kind, LowRank, Next, Patch, PatchAt, Run, Site, Stream } from './types.ts'
+import { currentWalk, tallied } from './walk.ts'
 
-/** The patches of a tuned model, by site. */
-export type Patches = ReadonlyMap<Site, readonly Patch[]>
-
-interface Draws {
-  readonly place: string
-  count: number
-}
-
-/** A run that the executor can restart: `fresh(place)` begins a stage with its dropout draws counted from zero. */
+/** What the executor sees of a run: the pass it belongs to and the state of the stage it is in. */
 export interface StageRun extends Run {
-  fresh(place: string): StageRun
+  readonly pass: Pass
+  readonly state: StageState
+  /** The same run at the beginning of a stage. */
+  within(state: StageState): StageRun
 }
 
 export const createRun = (
-  patches: Patches,
-  call: Call,
-  draws: Draws = { place: 'outside', count: 0 },
+  pass: Pass,
+  state: StageState,
   values: ReadonlyMap<object, unknown> = new Map(),
 ): StageRun => {
+  const { call, patches } = pass
   const run: StageRun = {
     call,
-    at: (site, input, base) => onion(patches, site, input, base, run),
-    with: (key, value) => createRun(patches, call, draws, new Map(values).set(key, value)),
+    past: pass.past,
+    pass,
+    state,
+    at: (site, input, base) => inPass(pass, () => onion(patches, site, input, base, run)),
+    with: (key, value) => createRun(pass, state, new Map(values).set(key, value)),
     get: <T>(key: Key<T>): T => (values.has(key) ? (values.get(key) as T) : key.none),
-    dropout: (x, rate) =>
-      call.training && rate > 0 ? dropout(x, rate, call.seed ?? 0, hashString(`${draws.place}#${draws.count++}`)) : x,
+    dropout: (x, rate) => {
+      requireOwnScope()
+      if (!call.training || rate === 0) return x
+      return dropout(x, rate, call.seed ?? 0, hashString(`${state.place}#${state.draws++}`))
+    },
+    once: (choose) => {
+      requireOwnScope()
+      return pass.taped ? state.choice(() => choice(choose)) : detached(choose)
+    },
+    rows: (adapter) => pass.rows.get(adapter) ?? unknownRows(adapter),
+    tally: (t, x) => {
+      requireOwnScope()
+      // The tensor outlives the scope of its site: the walk owns a reference to it.
+      if (pass.taped) state.tally(t, currentWalk()!.ledger.own(clone(x)), tallied)
+    },
     plan: (site) => planOf(patches.get(site) ?? [], run),
     patched: (site) => patches.has(site),
-    fresh: (place) => createRun(patches, call, { place, count: 0 }, values),
+    within: (next) => createRun(pass, next, values),
   }
   return run
 }
 
+const choice = (choose: () => Tensor): Tensor => detached(() => currentWalk()!.ledger.own(scope(() => clone(choose()))))
+
 /** The first patch is outermost. One scope a site call frees its temporaries, so no author writes one. */
 const onion = <K extends Kind>(
-  patches: Patches,
+  patches: Pass['patches'],
   site: Site<K>,
   input: Flow[K]['in'],
   base: (input: Flow[K]['in'], run: Run) => Flow[K]['out'],
   run: Run,
 ): Flow[K]['out'] => {
   const here = (patches.get(site as Site) ?? []) as unknown as readonly PatchAt<K>[]
-  const inner: Next<K> = (x, r = run) => base(x, r)
   // `run` given to `next` replaces the run of everything inside.
   const through = here.reduceRight<Next<K>>(
     (next, patch) =>
       (x, r = run) =>
-        patch.around(x, (y, s = r) => next(y, s), r),
-    inner,
+        passThrough(patch, x, (y, s = r) => unguarded(() => next(y, s)), r),
+    (x, r = run) => base(x, r),
   )
   return site.kind === 'head' ? through(input, run) : (scope(() => through(input, run) as Tensor) as Flow[K]['out'])
+}
+
+const passThrough = <K extends Kind>(
+  patch: PatchAt<K>,
+  input: Flow[K]['in'],
+  next: Next<K>,
+  run: Run,
+): Flow[K]['out'] => {
+  const out = guarded(patch, () => patch.around(input, next, run))
+  refusePromise(out, patch)
+  if (patch.site.kind === 'layer' && (out as Stream).frame !== (input as Stream).frame)
+    throw new GraftError({
+      code: 'frame-changed',
+      culprit: patch.site.path,
+      message: `${patch.site.path}: ${patch.by} returns another frame than it was given; a patch at a layer may change the leaves alone`,
+    })
+  return out
 }
 
 const planOf = (patches: readonly Patch[], run: Run): LowRank[] | 'generic' => {
   const parts = patches.map((p) => p.lowRank?.(run))
   return parts.includes(undefined) ? 'generic' : (parts as LowRank[])
+}
+
+const unknownRows = (adapter: string): never => {
+  throw new GraftError({
+    code: 'unknown-adapter',
+    culprit: 'run.rows',
+    given: JSON.stringify(adapter),
+    expected: 'an adapter that this call uses',
+  })
 }

@@ -49,12 +49,16 @@ export const toyModel = (layers = 3, d = 4, vocab = 7): Model => {
   const layerSites = proj.map((_, i) => place('layer', `layers.${i}`, i) as Site<'layer'>)
   return {
     type: 'toy',
+    causal: true,
+    withWeights: () => {
+      throw new Error('the toy model is not rebuilt')
+    },
     targetModules: ['proj'],
     sites: [...proj, ...layerSites, backbone, headSite],
     backbone,
     begin: ({ ids }) => {
       const rows = tensor(Int32Array.from(ids.flat()), [ids.length, ids[0]!.length], 'int32')
-      return { ids: rows, positions: rows, segments: rows }
+      return { ids: rows, positions: rows, segments: rows, span: ids[0]!.length }
     },
     embed: {
       site: place('layer', 'embed', -1) as Site<'layer'>,

@@ -18,6 +18,8 @@ export interface Batch {
   readonly decoderIds?: readonly (readonly number[])[]
   /** Of `decoderIds`, as `mask` is of `ids`. */
   readonly decoderMask?: readonly (readonly number[])[]
+  /** Of `decoderIds`, as `segments` is of `ids`: a document's decoder tokens see the memory of the same number. */
+  readonly decoderSegments?: readonly (readonly number[])[]
 }
 
 /** Facts about tokens, int32 [B, T], never differentiated. */
@@ -26,6 +28,8 @@ export interface Tokens {
   readonly positions: Tensor
   /** -1: seen by every query; -2: by none. */
   readonly segments: Tensor
+  /** One more than the highest position: how far tables by position must reach. Who raises positions raises it too. */
+  readonly span: number
 }
 
 /** The tokens that `hidden` stands for, and what else is known of the rows. */
@@ -61,11 +65,9 @@ export interface Heads {
   /** [B, S, Hkv, D] */
   readonly v: Tensor
   readonly open: number
-  /** [B|1, 1, 1, S], added to the scores. */
-  readonly keyBias?: Tensor
   readonly causal: boolean
   readonly frame: Frame
-  /** int32 [B, S]: the segments of all keys, cached ones included. */
+  /** int32 [B, S]: the segments of all keys, cached ones included. A key of -1 is seen by every query, one of -2 by none. */
   readonly keySegments: Tensor
 }
 
@@ -139,6 +141,8 @@ export interface PatchAt<K extends Kind> {
   readonly scaled?: (gain: Gain) => PatchAt<K>
   /** Gains of 0 or 1 only; `scaled` serves when absent. */
   readonly onRows?: (gain: Gain) => PatchAt<K>
+  /** It runs what stands inside it twice (the generic gate); one such patch a site. */
+  readonly runsTwice?: boolean
   /** It reads the whole sequence (a gate by sequence, a prompt by instance): no cache, no packed rows. */
   readonly wholeSequence?: boolean
   /** The weight with the patch folded in. */
@@ -223,13 +227,12 @@ export interface Params {
 
 /** Keys and values of what was seen before, one entry a layer. Built and owned by `models`. */
 export interface Cache {
-  /** Tokens held, the same for every row. */
+  /** Tokens held, the same for every row, as the caller counts them (no virtual ones). */
   readonly length: number
-  /** Appends k, v [B, T, Hkv, D] of this call and returns all of them. */
-  extend(layer: number, k: Tensor, v: Tensor): { k: Tensor; v: Tensor }
-  /** Appends the segments of this call's tokens, int32 [B, T], once a call. */
-  extendSegments(segments: Tensor): void
-  readonly segments: Tensor
+  /** Counts this call's tokens, once a call (`Model.begin` does). */
+  advance(tokens: number): void
+  /** Appends k, v [B, T, Hkv, D] and segments int32 [B, T] of this call and returns all of them. */
+  extend(layer: number, k: Tensor, v: Tensor, segments: Tensor): { k: Tensor; v: Tensor; segments: Tensor }
   /** What an encoder made in the first call, and is read in the later ones. */
   memory(make: () => Memory): Memory
 }
@@ -268,6 +271,8 @@ export interface Key<T> {
 /** What the code gets: an immutable value, and the draws of its stage. */
 export interface Run {
   readonly call: Call
+  /** Tokens that earlier calls put into the cache: 0 in the first, so what acts once a text acts then. */
+  readonly past: number
   /** Passes `input` through the patches at `site`, the first listed outermost, and through `base`. */
   at<K extends Kind>(
     site: Site<K>,

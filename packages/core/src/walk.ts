@@ -1,9 +1,11 @@
 import {
   add,
+  addN,
   clone,
   currentTape,
   detached,
   dispose,
+  isTaping,
   ones,
   record,
   scope,
@@ -11,16 +13,19 @@ import {
   type Tensor,
 } from '@graftjs/tensor'
 import { GraftError } from '@graftjs/tensor/error'
+import { createLedger, type Ledger, type OwnedNode, release } from './ledger.ts'
 import { type StoredParam, watching } from './params.ts'
-import type { Param } from './types.ts'
+import type { Param, Tally } from './types.ts'
 
-/** One pass of `backward`: what depends on a live parameter, and every tape that must be emptied whatever happens. */
+/** One pass of `backward`. */
 interface Walk {
   /** Ids of the tensors that depend on a live parameter. */
   readonly active: Set<number>
   /** Live parameters by the id of the tensor they were read as. */
   readonly params: Map<number, StoredParam>
-  readonly tapes: Set<TapeNode[]>
+  readonly tallies: Map<Tally, Tensor[]>
+  /** All that must be freed whatever happens. */
+  readonly ledger: Ledger
   /** Bytes held by kept stages, of `Call.keep`. */
   keptBytes: number
 }
@@ -28,24 +33,11 @@ let walk: Walk | undefined
 
 export const currentWalk = (): Walk | undefined => walk
 
-/** A node that holds more than its `saved`: a kept stage owns its inner tape. */
-export interface OwnedNode extends TapeNode {
-  release?: () => void
-}
-
-/** Marks what the new nodes of `tape` (from index `from` on) produce from active tensors. */
-export const spread = (tape: readonly TapeNode[], from = 0): void => {
-  const active = walk!.active
-  for (let i = from; i < tape.length; i++) {
-    const { inputs, outputs } = tape[i]!
-    if (Object.values(inputs).some((t) => active.has(t.id))) for (const t of outputs) active.add(t.id)
-  }
-}
-
 /**
- * Runs `loss` with the tape on and walks back from the scalar it returns. `onGrad` is called inside the walk, once for
- * each live parameter that the loss depends on, as soon as the last op that read it is behind; it may update the
- * parameter. The gradient is freed after the call: keep or clone it to have it longer.
+ * Runs `loss` with the tape on and walks back from the scalar it returns plus what the tallies come to; returns that
+ * sum. `onGrad` is called inside the walk, once for each live parameter that the loss depends on, as soon as the last op
+ * that read it is behind; it may update the parameter. The gradient is freed after the call: keep or clone it to have
+ * it longer.
  */
 export const backward = (loss: () => Tensor, onGrad: (param: Param, grad: Tensor) => void): Tensor => {
   if (walk)
@@ -54,41 +46,53 @@ export const backward = (loss: () => Tensor, onGrad: (param: Param, grad: Tensor
       culprit: 'backward',
       message: 'backward: called inside another backward; use detached() for a teacher, or sum the losses',
     })
-  walk = { active: new Set(), params: new Map(), tapes: new Set(), keptBytes: 0 }
-  const { tapes } = walk
+  const ledger = createLedger()
+  walk = { active: new Set(), params: new Map(), tallies: new Map(), ledger, keptBytes: 0 }
   try {
     return scope(() => {
       const { tape, value } = recorded(loss)
-      if (value.size !== 1)
-        throw new GraftError({
-          code: 'bad-loss',
-          culprit: 'backward',
-          given: `a loss of shape [${value.shape}]`,
-          expected: 'a scalar: take the sum or the mean',
-        })
-      const finished = finishedAt(tape)
-      pullback(tape, [[value, ones(value.shape)]], finished, (param, grad) => onGrad(param, grad))
+      pullback(tape, [[value, ones(value.shape)]], { finished: finishedAt(tape), onGrad })
       return value
     })
   } finally {
-    for (const tape of tapes) releaseTape(tape)
+    ledger.empty()
     walk = undefined
   }
 }
 
 const recorded = (loss: () => Tensor): { tape: TapeNode[]; value: Tensor } =>
   record((tape) => {
-    walk!.tapes.add(tape)
-    const value = watching(noteRead, loss)
+    walk!.ledger.ownTape(tape)
+    const value = withTallies(checkScalar(watching(noteRead, loss)))
     spread(tape)
     return { tape, value }
   })
 
-const noteRead = (param: StoredParam): void => {
-  if (!param.trainable) return
-  walk?.active.add(param.value.id)
-  walk?.params.set(param.value.id, param)
+const noteRead = (param: Param, value: Tensor): void => {
+  // A derived parameter is no leaf: it is on the tape, as what it was computed from.
+  if (!param.trainable || !('value' in param)) return
+  walk!.active.add(value.id)
+  walk!.params.set(value.id, param as StoredParam)
 }
+
+const checkScalar = (value: Tensor): Tensor => {
+  if (value.size === 1) return value
+  throw new GraftError({
+    code: 'bad-loss',
+    culprit: 'backward',
+    given: `a loss of shape [${value.shape}]`,
+    expected: 'a scalar: take the sum or the mean',
+  })
+}
+
+/** Notes a statistic of the pass. */
+export const tallied = (t: Tally, x: Tensor): void => {
+  const list = walk!.tallies.get(t) ?? []
+  walk!.tallies.set(t, [...list, x])
+}
+
+const withTallies = (loss: Tensor): Tensor =>
+  [...walk!.tallies].reduce((sum, [t, xs]) => add(sum, t.finish(xs.length > 1 ? addN(xs) : xs[0]!, xs.length)), loss)
 
 /** For each node index, the parameters whose first reader it is: behind it their gradient is whole. */
 const finishedAt = (tape: readonly TapeNode[]): Map<number, StoredParam[]> => {
@@ -105,6 +109,14 @@ const finishedAt = (tape: readonly TapeNode[]): Map<number, StoredParam[]> => {
   return at
 }
 
+interface PullbackOptions {
+  /** Tensors whose cotangents are asked for. */
+  readonly wanted?: readonly Tensor[]
+  /** By node index: the parameters whose gradient is whole behind it. */
+  readonly finished?: ReadonlyMap<number, readonly StoredParam[]>
+  readonly onGrad?: (param: StoredParam, grad: Tensor) => void
+}
+
 /**
  * Reverse mode over one tape. Cotangents and saved tensors are freed as the walk passes them. Returns the cotangents of
  * the tensors in `wanted` (null where none arrived), owned by the caller's scope.
@@ -112,9 +124,7 @@ const finishedAt = (tape: readonly TapeNode[]): Map<number, StoredParam[]> => {
 export const pullback = (
   tape: TapeNode[],
   seeds: readonly (readonly [Tensor, Tensor])[],
-  finished: ReadonlyMap<number, readonly StoredParam[]> = new Map(),
-  onGrad?: (param: StoredParam, grad: Tensor) => void,
-  wanted: readonly Tensor[] = [],
+  { wanted = [], finished, onGrad }: PullbackOptions,
 ): (Tensor | null)[] => {
   const cotangents = new Map<number, Tensor>()
   const accumulate = (id: number, grad: Tensor): void => {
@@ -130,17 +140,24 @@ export const pullback = (
       pullNode(node, cotangents, accumulate)
       for (const t of node.outputs) if (!keepIds.has(t.id)) drop(cotangents, t.id)
       release(node)
-      for (const param of finished.get(i) ?? []) {
-        const grad = cotangents.get(param.value.id)
-        if (!grad) continue
-        cotangents.delete(param.value.id)
-        onGrad?.(param, grad)
-        if (!grad.isDisposed) dispose(grad)
-      }
+      for (const param of finished?.get(i) ?? []) handOver(param, cotangents, onGrad!)
     }
   })
   tape.length = 0
   return wanted.map((t) => cotangents.get(t.id) ?? null)
+}
+
+const handOver = (
+  param: StoredParam,
+  cotangents: Map<number, Tensor>,
+  onGrad: (param: StoredParam, grad: Tensor) => void,
+): void => {
+  const { id } = param.value
+  const grad = cotangents.get(id)
+  if (!grad) return
+  cotangents.delete(id)
+  onGrad(param, grad)
+  if (!grad.isDisposed) dispose(grad)
 }
 
 const drop = (cotangents: Map<number, Tensor>, id: number): void => {
@@ -179,16 +196,11 @@ const pullNode = (
   })
 }
 
-export const release = (node: OwnedNode): void => {
-  for (const t of node.saved ?? []) if (!t.isDisposed) dispose(t)
-  node.saved = []
-  node.release?.()
-  delete node.release
-}
-
-export const releaseTape = (tape: TapeNode[]): void => {
-  for (const node of tape) release(node)
-  tape.length = 0
+/** Marks what the nodes of `tape` produce from active tensors. */
+export const spread = (tape: readonly TapeNode[]): void => {
+  const active = walk!.active
+  for (const { inputs, outputs } of tape)
+    if (Object.values(inputs).some((t) => active.has(t.id))) for (const t of outputs) active.add(t.id)
 }
 
 /** Whether the tensor depends on a live parameter, as far as the open tape has come. */
@@ -196,3 +208,26 @@ export const isActive = (t: Tensor): boolean => {
   spread(currentTape())
   return walk!.active.has(t.id)
 }
+
+/** The node just pushed. */
+export const lastNode = (): OwnedNode => currentTape().at(-1) as OwnedNode
+
+/**
+ * A tensor that depends on a parameter and comes into a stage from elsewhere than the stream loses its gradient
+ * silently; so it is refused. `given`: what the stage was given and the parameters that it read.
+ */
+export const refuseCaptured = (path: string, tape: readonly TapeNode[], given: readonly Tensor[]): void => {
+  // tfjs records the clone that an op saves of its output before the op itself, so all that the tape makes is known first.
+  const known = new Set([...given, ...tape.flatMap(({ outputs }) => outputs)].map((t) => t.id))
+  for (const { kernelName, inputs } of tape)
+    for (const t of Object.values(inputs)) {
+      if (known.has(t.id) || !walk!.active.has(t.id)) continue
+      throw new GraftError({
+        code: 'captured-tensor',
+        culprit: path,
+        message: `${path}: ${kernelName} reads a tensor [${t.shape}] that depends on a parameter but was made outside this stage; pass it through the stream or make it with params.derive`,
+      })
+    }
+}
+
+export const isRecording = (): boolean => walk !== undefined && isTaping()

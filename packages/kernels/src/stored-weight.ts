@@ -30,11 +30,29 @@ export const storedWeight = (
       given: `${bytes.byteLength} bytes of ${format}`,
       expected: `${size} for [${rows}, ${cols}]`,
     })
-  const data = keep(format === 'f32' ? tensor(floatsOf(bytes), [rows, cols]) : wordsOf(bytes as Uint8Array))
+  return weightOf(
+    path,
+    format,
+    format === 'f32' ? tensor(floatsOf(bytes), [rows, cols]) : wordsOf(bytes as Uint8Array),
+    [rows, cols],
+  )
+}
+
+/** A float32 weight from a tensor [rows, cols], which it takes over. */
+export const denseWeight = (path: string, values: Tensor): StoredWeight =>
+  weightOf(path, 'f32', values, values.shape as [number, number])
+
+const weightOf = (
+  path: string,
+  format: Format,
+  values: Tensor,
+  [rows, cols]: readonly [number, number],
+): StoredWeight => {
+  const data = keep(values)
   const weight: StoredWeight = {
     path,
     shape: [rows, cols],
-    bytes: size,
+    bytes: rows * rowBytes(format, cols),
     format,
     data,
     matmul: (x) => linear(x, weight),

@@ -1,4 +1,4 @@
-import { attach, type JsonObject, type MethodKind, type Model, type Tuned } from '@graftjs/core'
+import { attach, exportAdapter, type JsonObject, type MethodKind, type Model, type Tuned } from '@graftjs/core'
 import { fromFloat32, readAdapter, toFloat32, type WriteFs, writeAdapter } from '@graftjs/files'
 import { GraftError } from '@graftjs/tensor/error'
 import type { LoadedModel } from './load-model.ts'
@@ -13,7 +13,7 @@ const loadedConfigs = new WeakMap<Tuned, JsonObject>()
 
 /** Writes adapter_config.json and adapter_model.safetensors as PEFT writes them. Atomic: what was there stays whole if it fails. */
 export const saveAdapter = async (tuned: Tuned, dir: string, options: { fs?: WriteFs } = {}): Promise<void> => {
-  const { method, model, params } = tuned
+  const { method, model } = tuned
   if (!method?.kind)
     throw new GraftError({
       code: 'not-saveable',
@@ -25,11 +25,9 @@ export const saveAdapter = async (tuned: Tuned, dir: string, options: { fs?: Wri
   const before = loadedConfigs.get(tuned)
   // A config that was loaded already says all this in its own words; it is kept byte for byte.
   const config = before ?? { ...own, base_model_name_or_path: (model as Partial<LoadedModel>).name ?? null }
+  const exported = await exportAdapter(tuned)
   const tensors = new Map(
-    [...params.all].map(([path, param]) => [
-      path,
-      fromFloat32(path, param.shape, param.value.dataSync() as Float32Array),
-    ]),
+    [...exported.tensors].map(([path, { shape, data }]) => [path, fromFloat32(path, shape, data)]),
   )
   await writeAdapter(dir, { config, tensors }, options.fs)
 }

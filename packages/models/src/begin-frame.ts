@@ -1,5 +1,5 @@
 import type { Batch, Call, Frame } from '@graftjs/core'
-import { tensor } from '@graftjs/tensor'
+import { type Tensor, tensor } from '@graftjs/tensor'
 import { GraftError } from '@graftjs/tensor/error'
 
 interface Limits {
@@ -7,12 +7,8 @@ interface Limits {
   readonly maxPositionEmbeddings: number
 }
 
-/** Checks the rows and makes the frame's tensors. `span` is one more than the highest position. */
-export const beginFrame = (
-  batch: Batch,
-  { vocabSize, maxPositionEmbeddings }: Limits,
-  call: Call = {},
-): { frame: Frame; span: number } => {
+/** Checks the rows and makes the frame's tensors; counts them in the cache. */
+export const beginFrame = (batch: Batch, { vocabSize, maxPositionEmbeddings }: Limits, call: Call = {}): Frame => {
   const { ids, mask } = batch
   const shape = shapeOf('ids', ids)
   const past = call.cache?.length ?? 0
@@ -21,15 +17,35 @@ export const beginFrame = (
   const segments = batch.segments ?? ids.map((row, b) => row.map((_, t) => (mask && !mask[b]![t] ? -2 : 0)))
   for (const [name, rows] of Object.entries({ mask: mask ?? ids, positions, segments })) sameShape(name, rows, shape)
   const span = 1 + positions.reduce((most, row) => row.reduce((a, p) => Math.max(a, p), most), 0)
-  if (span > maxPositionEmbeddings)
-    throw new GraftError({
-      code: 'too-long',
-      culprit: 'ids',
-      given: `a row of ${span} tokens`,
-      expected: `at most ${maxPositionEmbeddings}, the context of this model`,
-    })
+  if (span > maxPositionEmbeddings) throw tooLong(span, maxPositionEmbeddings)
   const rows = (values: readonly (readonly number[])[]) => tensor(Int32Array.from(values.flat()), shape, 'int32')
-  return { frame: { ids: rows(ids), positions: rows(positions), segments: rows(segments) }, span }
+  call.cache?.advance(shape[1])
+  return {
+    ids: rows(ids),
+    positions: rows(positions),
+    segments: rows(segments),
+    span,
+    ...(batch.tasks && { task: taskIds(batch.tasks, shape[0]) }),
+  }
+}
+
+export const tooLong = (span: number, most: number): GraftError =>
+  new GraftError({
+    code: 'too-long',
+    culprit: 'ids',
+    given: `a row of ${span} tokens, virtual ones counted`,
+    expected: `at most ${most}, the context of this model`,
+  })
+
+const taskIds = (tasks: readonly number[], batch: number): Tensor => {
+  if (tasks.length === batch && tasks.every((t) => Number.isInteger(t) && t >= 0))
+    return tensor(Int32Array.from(tasks), [batch], 'int32')
+  throw new GraftError({
+    code: 'bad-batch',
+    culprit: 'tasks',
+    given: `[${tasks.slice(0, 8)}]`,
+    expected: `a whole number ≥ 0 for each of the ${batch} rows`,
+  })
 }
 
 /** As transformers' generate does: counted over the tokens that are not padding. */

@@ -1,48 +1,57 @@
-import type { Cache } from '@graftjs/core'
-import { clone, concat, dispose, isTaping, keep, scope, type Tensor } from '@graftjs/tensor'
-import { GraftError } from '@graftjs/tensor/error'
+import type { Cache, Memory } from '@graftjs/core'
+import { clone, concat, detached, dispose, keep, scope, type Tensor } from '@graftjs/tensor'
 
 /** Keys and values of the tokens seen so far. Dispose it when the text is done. */
 export interface KeyValueCache extends Cache {
-  /** Repeats or picks rows. */
   dispose(): void
 }
 
+interface Seen {
+  readonly k: Tensor
+  readonly v: Tensor
+  readonly segments: Tensor
+}
+
 export const createCache = (): KeyValueCache => {
-  const layers = new Map<number, { k: Tensor; v: Tensor }>()
-  let segments: Tensor | undefined
-  const grow = (before: Tensor | undefined, more: Tensor): Tensor => {
-    const whole = keep(scope(() => (before ? concat([before, more], 1) : clone(more))))
-    if (before) dispose(before)
-    return whole
-  }
+  const layers = new Map<number, Seen>()
+  let length = 0
+  let memory: Memory | undefined
   return {
     get length() {
-      return segments?.shape[1] ?? 0
+      return length
     },
-    get segments() {
-      return segments!
+    advance: (tokens) => {
+      length += tokens
     },
-    extendSegments: (more) => {
-      segments = grow(segments, more)
-    },
-    extend: (layer, k, v) => {
-      if (isTaping())
-        throw new GraftError({
-          code: 'cache-while-training',
-          culprit: 'cache',
-          message: 'cache: it is for generating; train without one',
-        })
+    extend: (layer, k, v, segments) => {
       const before = layers.get(layer)
-      const all = { k: grow(before?.k, k), v: grow(before?.v, v) }
+      const all = {
+        k: grown(before?.k, k),
+        v: grown(before?.v, v),
+        segments: grown(before?.segments, segments),
+      }
       layers.set(layer, all)
       return all
     },
+    memory: (make) => {
+      memory ??= keptMemory(make())
+      return memory
+    },
     dispose: () => {
-      for (const { k, v } of layers.values()) dispose([k, v])
-      if (segments) dispose(segments)
+      for (const seen of layers.values()) dispose(Object.values(seen))
+      if (memory) dispose([memory.hidden, memory.segments])
       layers.clear()
-      segments = undefined
+      memory = undefined
+      length = 0
     },
   }
 }
+
+const grown = (before: Tensor | undefined, more: Tensor): Tensor => {
+  const whole = keep(scope(() => (before ? concat([before, more], 1) : clone(more))))
+  if (before) dispose(before)
+  return whole
+}
+
+const keptMemory = ({ hidden, segments }: Memory): Memory =>
+  detached(() => ({ hidden: keep(clone(hidden)), segments: keep(clone(segments)) }))

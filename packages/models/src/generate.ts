@@ -1,4 +1,4 @@
-import { asTuned, forward, type Model, type Tuned } from '@graftjs/core'
+import { asTuned, type Batch, canCache, forward, type Model, type Tuned } from '@graftjs/core'
 import { dispose, type Random, random, reshape, scope, type Tensor } from '@graftjs/tensor'
 import { GraftError } from '@graftjs/tensor/error'
 import { createCache } from './cache.ts'
@@ -42,15 +42,14 @@ export const generate = async (
   const draws = prompts.map((_, row) => random(seed, `generate/${row}`))
   const made: number[][] = prompts.map(() => [])
   const ended = prompts.map(() => false)
-  const cache = createCache()
-  const { ids, mask } = padRows(prompts, 0, 'left')
-  let positions = mask.map((row) => row.map(countUp()))
-  let step = { ids, positions, segments: mask.map((row) => row.map((m) => (m ? 0 : -2))) }
+  // A method that reads the whole sequence cannot be told of it piece by piece: then every step runs the whole text.
+  const cache = canCache(tuned) ? createCache() : undefined
+  let step = leftPadded(prompts)
   try {
     for (let n = 0; n < maxNewTokens && !ended.every(Boolean); n++) {
       signal?.throwIfAborted()
       const logits = scope(() => {
-        const last = forward(tuned, step, { cache }).logits(-1)
+        const last = forward(tuned, step, cache && { cache }).logits(-1)
         return reshape(last, [prompts.length, last.shape[2]!])
       })
       const next = await pick(logits, temperature, draws)
@@ -60,13 +59,36 @@ export const generate = async (
         onToken?.(row, id)
         ended[row] = stopIds.includes(id)
       })
-      positions = positions.map((row) => [row.at(-1)! + 1])
-      step = { ids: next.map((id) => [id]), positions, segments: next.map(() => [0]) }
+      const more = nextTokens(step, next)
+      step = cache ? more : joined(step, more)
     }
     return made
   } finally {
-    cache.dispose()
+    cache?.dispose()
   }
+}
+
+type Step = Required<Pick<Batch, 'ids' | 'positions' | 'segments'>>
+
+const leftPadded = (prompts: readonly (readonly number[])[]): Step => {
+  const { ids, mask } = padRows(prompts, 0, 'left')
+  return {
+    ids,
+    positions: mask.map((row) => row.map(countUp())),
+    segments: mask.map((row) => row.map((m) => (m ? 0 : -2))),
+  }
+}
+
+/** One token a row, after what `step` ends with. */
+const nextTokens = ({ positions }: Step, next: readonly number[]): Step => ({
+  ids: next.map((id) => [id]),
+  positions: positions.map((row) => [row.at(-1)! + 1]),
+  segments: next.map(() => [0]),
+})
+
+const joined = (a: Step, b: Step): Step => {
+  const rows = (key: keyof Step): number[][] => a[key].map((row, i) => [...row, ...b[key][i]!])
+  return { ids: rows('ids'), positions: rows('positions'), segments: rows('segments') }
 }
 
 const countUp = (): ((m: number) => number) => {

@@ -1,8 +1,9 @@
-import type { Batch, Call, Dense, Frame, Heads, Model, Output, Run, Site, Stage, Stream } from '@graftjs/core'
+import type { Dense, Frame, Heads, Model, Output, Run, Site, Stage, Stream } from '@graftjs/core'
 import { attention, crossEntropy, linear, residual, rmsNorm, rope, type StoredWeight, swiglu } from '@graftjs/kernels'
 import { add, gather, linear as plainLinear, reshape, slice, type Tensor } from '@graftjs/tensor'
 import { beginFrame } from './begin-frame.ts'
 import { labelRows, nllFromLogits } from './nll.ts'
+import { replacedSource } from './replaced-source.ts'
 import { type RopeTables, ropeTables } from './rope-tables.ts'
 import type { VectorWeight } from './vector-weight.ts'
 
@@ -20,7 +21,7 @@ export interface LlamaConfig {
   readonly tieWordEmbeddings: boolean
 }
 
-/** Where the weights come from: by the name that the checkpoint of transformers gives them. */
+/** Where the weights come from: by the name that the checkpoint of transformers gives them. The model frees what it takes. */
 export interface WeightSource {
   matrix(name: string, shape: readonly [number, number]): StoredWeight
   vector(name: string, size: number): VectorWeight
@@ -62,6 +63,7 @@ export const llama = (config: LlamaConfig, source: WeightSource): Model => {
   }
   const sites: Site[] = [
     embedTokens,
+    embedSite,
     ...layers.flatMap((l) => Object.values(l) as Site[]),
     finalNorm,
     lmHead,
@@ -72,13 +74,9 @@ export const llama = (config: LlamaConfig, source: WeightSource): Model => {
     type: 'llama',
     sites,
     backbone,
+    causal: true,
     targetModules: ['q_proj', 'v_proj'],
-    begin: (batch: Batch, call?: Call) => {
-      const { frame, span } = beginFrame(batch, config, call)
-      tables.reserve(span)
-      call?.cache?.extendSegments(frame.segments)
-      return frame
-    },
+    begin: (batch, call) => beginFrame(batch, config, call),
     embed: {
       site: embedSite,
       uses: [],
@@ -88,6 +86,12 @@ export const llama = (config: LlamaConfig, source: WeightSource): Model => {
       (l): Stage => ({ site: l.layer, uses: ['hidden'], apply: (s, run) => layer(config, l, tables, s, run) }),
     ),
     head: { site: headSite, apply: (s, run) => head(finalNorm, lmHead, config, s, run) },
+    withWeights: (replace) => {
+      const source = replacedSource(sites, replace)
+      // Tied matrices part where one of them is replaced; where both are, each has its own.
+      const tied = config.tieWordEmbeddings && !source.has(embedTokens) && !source.has(lmHead)
+      return llama({ ...config, tieWordEmbeddings: tied }, source)
+    },
     dispose: () => {
       const owned = new Set(sites.flatMap((s) => ('weight' in s ? [s.weight as StoredWeight | VectorWeight] : [])))
       for (const weight of owned) weight.dispose()
@@ -152,12 +156,12 @@ const selfAttention = (
 ): Tensor => {
   const [batch, length] = x.shape as [number, number, number]
   const inHeads = (t: Tensor, n: number): Tensor => reshape(t, [batch, length, n, c.headDim]) // [B, T, H, D]
-  const { cos, sin } = tables.current()
+  const { cos, sin } = tables.upTo(frame.span)
   const q = rope(inHeads(project(sites.q, x, run), c.numAttentionHeads), frame.positions, cos, sin)
   const k = rope(inHeads(project(sites.k, x, run), c.numKeyValueHeads), frame.positions, cos, sin)
   const v = inHeads(project(sites.v, x, run), c.numKeyValueHeads)
-  const seen = run.call.cache?.extend(sites.layer.layer, k, v) ?? { k, v }
-  const keySegments = run.call.cache?.segments ?? frame.segments
+  const own = { k, v, segments: frame.segments }
+  const { segments: keySegments, ...seen } = run.call.cache?.extend(sites.layer.layer, k, v, frame.segments) ?? own
   const heads: Heads = { x, q, ...seen, open: 0, causal: true, frame, keySegments }
   const context = run.at(sites.attention, heads, (h) => attend(h, c.headDim)) // [B, T, H, D]
   return project(sites.o, reshape(context, [batch, length, c.numAttentionHeads * c.headDim]), run)

@@ -26,6 +26,7 @@ export interface LoadedModel extends Model {
   readonly name: string
   /** Undefined where the folder holds none: then work with ids. */
   readonly tokenizer: Tokenizer | undefined
+  withWeights(replace: Parameters<Model['withWeights']>[0]): LoadedModel
 }
 
 /**
@@ -203,13 +204,18 @@ const finish = (
 ): LoadedModel => {
   const made: (StoredWeight | VectorWeight)[] = []
   try {
-    const model = llama(config, sourceOf(weights, file, made))
-    return { ...model, config, name, tokenizer }
+    return loaded(llama(config, sourceOf(weights, file, made)), { config, name, tokenizer })
   } catch (error) {
     for (const weight of made) weight.dispose()
     throw error
   }
 }
+
+const loaded = (model: Model, beside: Pick<LoadedModel, 'config' | 'name' | 'tokenizer'>): LoadedModel => ({
+  ...model,
+  ...beside,
+  withWeights: (replace) => loaded(model.withWeights(replace), beside),
+})
 
 /** Hands weights out once each: what was taken is dropped, so that no second copy stays. */
 const sourceOf = (weights: Weights, file: string, made: (StoredWeight | VectorWeight)[]): WeightSource => {

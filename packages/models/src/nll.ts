@@ -1,4 +1,4 @@
-import { logSumExp, mul, oneHot, reshape, sub, sum, type Tensor, tensor } from '@graftjs/tensor'
+import { cast, logSumExp, mul, notEqual, oneHot, reshape, sub, sum, type Tensor, tensor } from '@graftjs/tensor'
 import { GraftError } from '@graftjs/tensor/error'
 
 /** Which token each row of the hidden state is to predict: label t + 1 at row t, -100 in the last column. int32 [B · T]. */
@@ -31,15 +31,12 @@ export const labelRows = (
   return tensor(rows, [batch * length], 'int32')
 }
 
-/** The same as the fused kernel from logits [B, T, V]: for a head that carries patches. */
+/** The same as the fused kernel from logits [B, T, V]: for a head that carries patches. `rows` int32 [B · T]. */
 export const nllFromLogits = (logits: Tensor, rows: Tensor): Tensor => {
   const [batch, length, vocab] = logits.shape as [number, number, number]
   const flat = reshape(logits, [batch * length, vocab])
   // oneHot of -100 is a row of zeros; the factor below clears its log-sum-exp as well.
-  const known = tensor(
-    Float32Array.from(rows.dataSync() as Int32Array, (l) => (l === -100 ? 0 : 1)),
-    [batch * length],
-  )
+  const known = cast(notEqual(rows, -100), 'float32')
   const picked = sum(mul(flat, oneHot(rows, vocab)), 1)
   return reshape(mul(sub(logSumExp(flat, 1), picked), known), [batch, length])
 }

@@ -1,10 +1,9 @@
 import { dispose, keep, type Tensor, tensor } from '@graftjs/tensor'
+import { tooLong } from './begin-frame.ts'
 
 export interface RopeTables {
-  /** Makes sure that positions below `span` are in the tables. */
-  reserve(span: number): void
-  /** cos and sin of position × inverse frequency, each [P, D/2]. */
-  current(): { cos: Tensor; sin: Tensor }
+  /** cos and sin of position × inverse frequency, each [P, D/2] with P ≥ `span`. */
+  upTo(span: number): { cos: Tensor; sin: Tensor }
   dispose(): void
 }
 
@@ -16,13 +15,14 @@ export const ropeTables = (headDim: number, theta: number, max: number): RopeTab
     held = undefined
   }
   return {
-    reserve: (span) => {
-      if (held && held.span >= span) return
+    upTo: (span) => {
+      if (held && held.span >= span) return held
+      if (span > max) throw tooLong(span, max)
       const size = Math.min(max, Math.max(span, 2 * (held?.span ?? 256)))
       free()
-      held = { ...makeTables(headDim, theta, Math.max(span, size)), span: Math.max(span, size) }
+      held = { ...makeTables(headDim, theta, size), span: size }
+      return held
     },
-    current: () => held!,
     dispose: free,
   }
 }

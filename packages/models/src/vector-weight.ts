@@ -6,12 +6,16 @@ export interface VectorWeight extends Weight {
   dispose(): void
 }
 
-export const vectorWeight = (path: string, values: Float32Array): VectorWeight => {
-  const data = keep(tensor(values, [values.length]))
+export const vectorWeight = (path: string, values: Float32Array): VectorWeight =>
+  vectorOf(path, tensor(values, [values.length]))
+
+/** The same from a tensor [n], which it takes over. */
+export const vectorOf = (path: string, values: Tensor): VectorWeight => {
+  const data = keep(values)
   return {
     path,
-    shape: [values.length],
-    bytes: values.byteLength,
+    shape: data.shape,
+    bytes: data.size * 4,
     data,
     matmul: (x) => linear(x, data),
     dense: () => clone(data),

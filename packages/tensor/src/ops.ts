@@ -89,6 +89,7 @@ export const logicalNot = (a: Tensor): Tensor => tf.logicalNot(a)
 
 /** The same data under a new handle (a reference is counted, nothing is copied). */
 export const clone = (x: Tensor): Tensor => tf.clone(x)
+export const isTensor = (value: unknown): value is Tensor => value instanceof tf.Tensor
 export const keep = (x: Tensor): Tensor => tf.keep(x)
 export const dispose = (x: Tensor | Tensor[]): void => tf.dispose(x)
 

@@ -57,3 +57,6 @@ export const detached = <T>(f: () => T): T => {
     s.kernelDepth--
   }
 }
+
+/** The innermost open scope (tidy), to be compared; undefined outside all. */
+export const currentScope = (): unknown => engine().state.activeScope

@@ -1,0 +1,93 @@
+import { type Tensor, tensor } from '@graftjs/tensor'
+import { GraftError } from '@graftjs/tensor/error'
+import { bySite } from './by-site.ts'
+import { onRows } from './gate.ts'
+import { inPass, type Pass, type Patches } from './pass.ts'
+import type { Adapter, Tuned } from './tuned.ts'
+import type { Batch, Call, Param } from './types.ts'
+import { isRecording } from './walk.ts'
+
+/** Which adapters act in this call, and on which rows. */
+export const actingPass = (tuned: Tuned, batch: Batch, call: Call): Pass => {
+  const names = namesByRow(tuned, call, batch.ids.length)
+  const used = [...new Set(names)].filter((name) => name !== null)
+  const adapters = used.map((name) => tuned.adapter(name))
+  const patches = names.length > 1 && new Set(names).size > 1 ? mixed(tuned, adapters) : (adapters[0]?.patches ?? none)
+  refuse(patches, batch, call)
+  const pass: Pass = {
+    call,
+    patches,
+    past: call.cache?.length ?? 0,
+    taped: isRecording(),
+    rows: new Map(used.map((name) => [name, rowsOf(name, names, batch.ids.length)])),
+    derived: new Map<Param, Tensor>(),
+  }
+  inPass(pass, () => {
+    for (const { params } of adapters)
+      for (const param of params.derived.values()) pass.derived.set(param, param.make())
+  })
+  return pass
+}
+
+const none: Patches = new Map()
+
+/** One name for all rows, or one a row. */
+const namesByRow = (tuned: Tuned, { adapter = tuned.active }: Call, batch: number): readonly (string | null)[] => {
+  if (adapter === null || typeof adapter === 'string') return [adapter]
+  if (adapter.length === batch) return adapter
+  throw new GraftError({
+    code: 'bad-option',
+    culprit: 'adapter',
+    given: `${adapter.length} names`,
+    expected: `one a row: ${batch}; null where a row takes the bare base`,
+  })
+}
+
+const rowsOf = (name: string, names: readonly (string | null)[], batch: number): Tensor =>
+  tensor(
+    Float32Array.from({ length: batch }, (_, b) => ((names.length === 1 ? names[0] : names[b]) === name ? 1 : 0)),
+    [batch, 1, 1],
+  )
+
+const mixes = new WeakMap<Tuned, Map<string, Patches>>()
+
+/** Each adapter's patches switched on for its own rows. Built once for each set of adapters. */
+const mixed = (tuned: Tuned, adapters: readonly Adapter[]): Patches => {
+  const known = mixes.get(tuned) ?? new Map<string, Patches>()
+  mixes.set(tuned, known)
+  const key = JSON.stringify(adapters.map(({ id }) => id))
+  const made =
+    known.get(key) ??
+    bySite(
+      adapters.flatMap(({ name, patches }) =>
+        [...patches.values()].flat().map((patch) => onRows(patch, (_, run) => run.rows(name))),
+      ),
+    )
+  known.set(key, made)
+  return made
+}
+
+/** What needs the whole sequence at once cannot be cached, nor be told where one document of a packed row ends. */
+const refuse = (patches: Patches, batch: Batch, call: Call): void => {
+  if (!call.cache && !isPacked(batch)) return
+  const patch = wholeSequencePatch(patches)
+  if (!patch) return
+  throw new GraftError({
+    code: 'needs-whole-sequence',
+    culprit: patch.by ?? patch.site.path,
+    message: call.cache
+      ? `${patch.by}: its patch at ${patch.site.path} reads the whole sequence, so it cannot run with a cache; call without one (generate does)`
+      : `${patch.by}: its patch at ${patch.site.path} reads the whole sequence, so it cannot run on packed rows; give one document a row`,
+  })
+}
+
+export const wholeSequencePatch = (patches: Patches) => [...patches.values()].flat().find((p) => p.wholeSequence)
+
+/** Whether the tuned model can be used with a cache; where it cannot, a caller recomputes from the whole text. */
+export const canCache = (tuned: Tuned, { adapter = tuned.active }: Pick<Call, 'adapter'> = {}): boolean =>
+  (Array.isArray(adapter) ? (adapter as (string | null)[]) : [adapter as string | null]).every(
+    (name) => name === null || !wholeSequencePatch(tuned.adapter(name).patches),
+  )
+
+const isPacked = ({ segments, decoderSegments }: Batch): boolean =>
+  [...(segments ?? []), ...(decoderSegments ?? [])].some((row) => new Set(row.filter((s) => s >= 0)).size > 1)

@@ -1,0 +1,50 @@
+import { add, expandDims, mul, sub, type Tensor } from '@graftjs/tensor'
+import { GraftError } from '@graftjs/tensor/error'
+import { signed } from './all.ts'
+import type { Around, Gain, Heads, Kind, Method, Params, Patch, PatchAt, Site, Stream } from './types.ts'
+
+/** A method whose every patch has a gain, made for its site: a learned gate, a router's weight. */
+export const gated = (method: Method, gate: (site: Site, params: Params) => Gain): Method => ({
+  name: `gated(${method.name})`,
+  config: { gated: { name: method.name, ...method.config } },
+  attach: (model, params) => signed(method, model, params).map((patch) => scaled(patch, gate(patch.site, params))),
+})
+
+/** The patch times a gain that broadcasts against [B, T, 1]; exactly 0 is exactly what stands inside it. */
+export const scaled = (patch: Patch, gain: Gain): Patch => {
+  if (!patch.scaled && patch.onRows) throw noGain(patch, 'can be switched on and off by row, not scaled')
+  return alike(patch, patch.scaled?.(gain) ?? fallback(patch as PatchAt<Kind>, gain))
+}
+
+/** The patch on some rows (gain 1) and not on others (0). */
+export const onRows = (patch: Patch, gain: Gain): Patch =>
+  alike(patch, (patch.onRows ?? patch.scaled)?.(gain) ?? fallback(patch as PatchAt<Kind>, gain))
+
+const alike = ({ by, wholeSequence }: Patch, made: Patch | PatchAt<Kind>): Patch =>
+  ({ ...made, ...(by && { by }), ...(wholeSequence && { wholeSequence }) }) as Patch
+
+/** Any patch between its input and its output: (1 - g) y + g z, with two runs of what stands inside it. */
+const fallback = (patch: PatchAt<Kind>, gain: Gain): PatchAt<Kind> => {
+  if (patch.site.kind === 'backbone' || patch.site.kind === 'head') throw noGain(patch, 'takes no gain')
+  const around: Around<Kind> = (input, next, run) => {
+    const y = next(input as never)
+    const z = patch.around(input as never, next as never, run)
+    if (patch.site.kind === 'layer') {
+      const [from, to] = [y as Stream, z as Stream]
+      return { ...to, hidden: between(from.hidden, to.hidden, gain(from.hidden, run)) }
+    }
+    const heads = patch.site.kind === 'attention'
+    const g = gain(heads ? (input as Heads).x : (input as Tensor), run)
+    return between(y as Tensor, z as Tensor, heads ? expandDims(g, g.rank) : g)
+  }
+  return { site: patch.site, around, runsTwice: true }
+}
+
+const between = (y: Tensor, z: Tensor, g: Tensor): Tensor => add(mul(sub(1, g), y), mul(g, z))
+
+const noGain = ({ by, site }: Pick<Patch, 'by' | 'site'>, what: string): GraftError =>
+  new GraftError({
+    code: 'no-gain',
+    culprit: by ?? site.path,
+    message: `${by}: its patch at ${site.path} (${site.kind}) ${what}; gate a method whose patches act on tensors, or give the patch \`scaled\``,
+  })

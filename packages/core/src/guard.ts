@@ -1,0 +1,53 @@
+import { currentScope } from '@graftjs/tensor'
+import { GraftError } from '@graftjs/tensor/error'
+import type { Site } from './types.ts'
+
+/** What is checked of a patch: whose it is and where it stands. */
+interface Guarded {
+  readonly by?: string
+  readonly site: Pick<Site, 'path'>
+}
+
+// The patch whose code runs now, and the scope that the executor opened for it.
+let running: { readonly patch: Guarded; readonly scope: unknown } | undefined
+
+/** Runs a patch's own code. */
+export const guarded = <T>(patch: Guarded, f: () => T): T => swap({ patch, scope: currentScope() }, f)
+
+/** Runs what is not the patch's own code: what stands inside it. */
+export const unguarded = <T>(f: () => T): T => {
+  requireOwnScope()
+  return swap(undefined, f)
+}
+
+const swap = <T>(next: typeof running, f: () => T): T => {
+  const outer = running
+  running = next
+  try {
+    return f()
+  } finally {
+    running = outer
+  }
+}
+
+/** What a scope of the method's own would free too early; called wherever the method calls the executor. */
+export const requireOwnScope = (): void => {
+  if (!running || running.scope === currentScope()) return
+  const { patch } = running
+  throw new GraftError({
+    code: 'scope-in-method',
+    culprit: patch.site.path,
+    message: `${patch.site.path}: ${patch.by} opens a scope (scope, tidy) in its patch; the executor opens one for every site, and the method needs none`,
+  })
+}
+
+/** A patch or stage is synchronous: an async one would run on after the tape is closed. */
+export const refusePromise = (out: unknown, { by, site }: Guarded): void => {
+  if (!(out instanceof Promise)) return
+  out.catch(() => {})
+  throw new GraftError({
+    code: 'async-stage',
+    culprit: site.path,
+    message: `${site.path}: ${by ?? 'the stage'} returned a Promise; ${by ? 'a patch' : 'a stage'} is synchronous`,
+  })
+}

@@ -1,0 +1,50 @@
+import { currentTape, detached, isTaping, memory, record, type TapeNode, type Tensor } from '@graftjs/tensor'
+import { releaseTape } from './ledger.ts'
+import { watching } from './params.ts'
+import type { StageRun } from './run.ts'
+import { applyStage, type Kept } from './stage.ts'
+import { stageState } from './stage-state.ts'
+import type { Leaf, Param, Stage, Stream } from './types.ts'
+import { currentWalk, spread } from './walk.ts'
+
+/** The run forward: tape off, or with a tape of its own while `Call.keep` allows. */
+export const runFirst = (stage: Stage, s: Stream, run: StageRun, place: string): Kept => {
+  const reads = new Map<Param, Tensor>()
+  const state = stageState(place)
+  const apply = (): Stream => applyStage(stage, s, run.within(state))
+  const { out, tape } = watching(
+    (param, value) => reads.set(param, value),
+    () => (isTaping() && mayKeep(run) ? recordWithin(run, apply) : { out: detached(apply), tape: undefined }),
+  )
+  return { out, leaves: changed(s, out), reads, state, ...(tape && { tape }) }
+}
+
+const mayKeep = ({ call: { keep = 'none' } }: StageRun): boolean =>
+  keep === 'all' || (typeof keep === 'number' && currentWalk()!.keptBytes < keep)
+
+/** Keeps the tape if it fits the budget. */
+const recordWithin = (run: StageRun, apply: () => Stream): { out: Stream; tape: TapeNode[] | undefined } => {
+  const walk = currentWalk()!
+  const { keep: limit } = run.call
+  const [bytes, kept] = [memory().bytes, walk.keptBytes]
+  // A stage inside this one asks what is active, and sees its own tape alone.
+  spread(currentTape())
+  const { out, tape } = record((nodes) => {
+    walk.ledger.ownTape(nodes)
+    return { out: apply(), tape: nodes }
+  })
+  // A stage inside this one has counted itself already; its bytes are among these.
+  walk.keptBytes = kept + memory().bytes - bytes
+  if (typeof limit !== 'number' || walk.keptBytes <= limit) return { out, tape }
+  // The budget is full from here on: what follows is not tried.
+  walk.keptBytes = limit
+  releaseTape(tape)
+  return { out, tape: undefined }
+}
+
+export const changed = (before: Stream, after: Stream): Leaf[] =>
+  leavesOf(after).filter((leaf) => after[leaf] !== before[leaf])
+
+/** The leaves that a stream has. */
+export const leavesOf = (s: Stream): Leaf[] =>
+  (Object.keys(s) as (keyof Stream)[]).filter((key): key is Leaf => key !== 'frame' && s[key] !== undefined)

@@ -1,0 +1,124 @@
+import { clone, isTaping, pushNode, scope, type TapeNode, type Tensor } from '@graftjs/tensor'
+import { GraftError, isGraftError } from '@graftjs/tensor/error'
+import { refusePromise } from './guard.ts'
+import { runFirst } from './keep.ts'
+import { releaseTape } from './ledger.ts'
+import { holdStream, pullStage } from './replay.ts'
+import type { StageRun } from './run.ts'
+import { type StageState, stageState } from './stage-state.ts'
+import type { Leaf, Param, Stage, Stream } from './types.ts'
+import { currentWalk, isActive, lastNode, refuseCaptured, tallied } from './walk.ts'
+
+/** A stage that has run forward: what it returned, and what its replay needs to know. */
+export interface Kept {
+  readonly out: Stream
+  /** The leaves that it replaced; one passed on as it was needs no node. */
+  readonly leaves: readonly Leaf[]
+  readonly reads: ReadonlyMap<Param, Tensor>
+  readonly state: StageState
+  /** Its own tape, where `Call.keep` let it be kept. */
+  readonly tape?: TapeNode[]
+}
+
+/**
+ * Runs one stage. While taping it leaves a single node behind, whose gradient runs the stage again with a tape (or takes
+ * the tape that was kept) and pulls through; a stage that reads no live parameter and no active leaf leaves none.
+ */
+export const runStage = (stage: Stage, s: Stream, run: StageRun, place = stage.site.path): Stream => {
+  if (!run.pass.taped) return applyStage(stage, s, run.within(stageState(place)))
+  const known = run.state.nextInner()
+  if (!isTaping()) return known ? resume(known, s) : runInner(stage, s, run, place)
+  const first = known ? { ...known, out: resume(known, s) } : runFirst(stage, s, run, place)
+  leaveNode(stage, s, run, first)
+  passTallies(first, run)
+  return first.out
+}
+
+/** Inside the first run of a patched stage: its replay takes this result instead of running the layer a third time. */
+const runInner = (stage: Stage, s: Stream, run: StageRun, place: string): Stream => {
+  const { ledger } = currentWalk()!
+  const first = runFirst(stage, s, run, place)
+  const kept = Object.fromEntries(first.leaves.map((leaf) => [leaf, ledger.own(clone(first.out[leaf]!))]))
+  run.state.inner.push({ ...first, out: { ...first.out, ...kept } })
+  passTallies(first, run)
+  return first.out
+}
+
+const resume = (known: Kept, s: Stream): Stream => ({
+  ...s,
+  frame: known.out.frame,
+  ...Object.fromEntries(known.leaves.map((leaf) => [leaf, known.out[leaf]])),
+})
+
+const passTallies = ({ state }: Kept, run: StageRun): void => {
+  for (const [t, x] of state.tallies) run.state.tally(t, x, tallied)
+}
+
+const leaveNode = (stage: Stage, s: Stream, run: StageRun, first: Kept): void => {
+  const ins = stage.uses.filter((leaf) => s[leaf] && isActive(s[leaf]))
+  const live = [...first.reads].filter(([, value]) => isActive(value))
+  if (first.tape) refuseCaptured(stage.site.path, first.tape, [...ins.map((leaf) => s[leaf]!), ...first.reads.values()])
+  if (live.length + ins.length === 0) {
+    releaseKept(first)
+    return
+  }
+  const held = first.tape ? { stream: s, tensors: [] } : holdStream(stage, s)
+  const inputs = [
+    ...ins.map((leaf) => [`leaf:${leaf}`, s[leaf]!] as const),
+    ...live.map(([param, value]) => [param.path, value] as const),
+  ]
+  const outputs = [...first.leaves.map((leaf) => first.out[leaf]!), ...first.state.tallies.map(([, x]) => x)]
+  pushNode({
+    kernelName: `stage ${stage.site.path}`,
+    inputs: Object.fromEntries(inputs),
+    outputs,
+    saved: held.tensors,
+    gradient: (dys) => {
+      const grads = pullStage({ stage, run, first, from: held.stream, ins, live: live.map(([, value]) => value) }, dys)
+      return Object.fromEntries(inputs.flatMap(([name], i) => (grads[i] ? [[name, () => grads[i]!]] : [])))
+    },
+  })
+  lastNode().release = () => releaseKept(first)
+  for (const t of outputs) currentWalk()!.active.add(t.id)
+}
+
+/** Frees what a finished stage holds for a replay that is behind, or that will never be. */
+const releaseKept = ({ tape, state }: Kept): void => {
+  if (tape) releaseTape(tape)
+  const { ledger } = currentWalk()!
+  ledger.free(state.choices)
+  for (const inner of state.inner) {
+    releaseKept(inner)
+    ledger.free(inner.leaves.map((leaf) => inner.out[leaf]!))
+  }
+}
+
+/** The stage's own code in one scope; any error from inside it says where. */
+export const applyStage = (stage: Stage, s: Stream, run: StageRun): Stream =>
+  naming(stage.site.path, () =>
+    scope(() => {
+      const out = stage.apply(s, run)
+      refusePromise(out, stage)
+      return out
+    }),
+  )
+
+/** Puts the stage's path before any error from inside it. tfjs's own are useless without it. */
+export const naming = <T>(path: string, f: () => T): T => {
+  try {
+    return f()
+  } catch (cause) {
+    if (isGraftError(cause)) throw cause
+    const text = cause instanceof Error ? cause.message : String(cause)
+    const freed = text.includes("reading 'backend'") || text.includes('is disposed')
+    const what = freed
+      ? 'reads a tensor that was freed; what a stage needs comes through the stream, a parameter or run.once'
+      : text
+    throw new GraftError({
+      code: freed ? 'freed-tensor' : 'stage-failed',
+      culprit: path,
+      message: `${path}: ${what}`,
+      cause,
+    })
+  }
+}

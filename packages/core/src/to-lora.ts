@@ -1,0 +1,78 @@
+import { dispose, random, scope, sub, type Tensor } from '@graftjs/tensor'
+import { GraftError } from '@graftjs/tensor/error'
+import { denseAt, foldedAt, requireFoldable } from './merge.ts'
+import type { Values } from './params.ts'
+import { truncatedSvd } from './truncated-svd.ts'
+import type { Tuned } from './tuned.ts'
+import type { JsonObject, Patch, Site } from './types.ts'
+
+export interface LoraFile {
+  /** The keys of PEFT's LoraConfig that matter: r, lora_alpha (equal, so the scale is 1), target_modules. */
+  readonly config: JsonObject
+  readonly tensors: Values
+  /** By site: how much of the change is lost, ‖ΔW − BA‖ / ‖ΔW‖ (0 where nothing changed). */
+  readonly error: ReadonlyMap<string, number>
+}
+
+export interface ToLoraOptions {
+  /** The rank; each change of a weight is replaced by its nearest of this rank. */
+  readonly r: number
+}
+
+/**
+ * The active adapter as a LoRA that any engine loads, whatever method it is, so long as it folds into linear weights: the
+ * truncated singular value decomposition of every change, by block power iteration (Halko et al. 2011).
+ */
+export const toLora = async (tuned: Tuned, { r }: ToLoraOptions): Promise<LoraFile> => {
+  if (!Number.isInteger(r) || r < 1)
+    throw new GraftError({ code: 'bad-option', culprit: 'toLora.r', given: String(r), expected: 'a whole number ≥ 1' })
+  const tensors = new Map<string, Value>()
+  const error = new Map<string, number>()
+  const patches = [...requireFoldable(tuned.patches)]
+  for (const [site, list] of patches) {
+    const delta = change(site, list)
+    const { a, b, lost } = await nearest(delta, r, site.path)
+    dispose(delta)
+    tensors.set(`${site.path}.lora_A.weight`, a)
+    tensors.set(`${site.path}.lora_B.weight`, b)
+    error.set(site.path, lost)
+  }
+  const targets = patches.map(([site]) => site.path)
+  return { config: { peft_type: 'LORA', r, lora_alpha: r, target_modules: targets }, tensors, error }
+}
+
+type Value = { readonly shape: readonly number[]; readonly data: Float32Array }
+
+/** What the patches add to the site's weight, [out, in]. */
+const change = (site: Site, patches: readonly Patch[]): Tensor =>
+  scope(() => {
+    if (site.kind !== 'linear') throw notLora(site, 'is not a linear layer')
+    const [before, after] = [denseAt(site), foldedAt(site, patches)!]
+    if (after.bias !== before.bias) throw notLora(site, 'its bias is changed too')
+    return sub(after.weight, before.weight)
+  })
+
+const notLora = (site: Site, why: string): GraftError =>
+  new GraftError({
+    code: 'not-lora',
+    culprit: site.path,
+    message: `toLora: ${site.path} cannot be written as a LoRA: ${why}`,
+  })
+
+const nearest = async (delta: Tensor, r: number, path: string): Promise<{ a: Value; b: Value; lost: number }> => {
+  const [out, inner] = delta.shape as [number, number]
+  const { left, right, total } = await truncatedSvd(delta, r, random(0, path))
+  const a = new Float32Array(r * inner)
+  const b = new Float32Array(out * r)
+  right.forEach((row, k) => {
+    a.set(row, k * inner)
+  })
+  left.forEach((column, k) => {
+    column.forEach((value, i) => {
+      b[i * r + k] = value
+    })
+  })
+  const kept = right.reduce((sum, row) => sum + row.reduce((s, v) => s + v * v, 0), 0)
+  const lost = total === 0 ? 0 : Math.sqrt(Math.max(0, 1 - kept / total))
+  return { a: { shape: [r, inner], data: a }, b: { shape: [out, r], data: b }, lost }
+}
