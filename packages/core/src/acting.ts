@@ -3,8 +3,10 @@ import { GraftError } from '@graftjs/tensor/error'
 import { bySite } from './by-site.ts'
 import { onRows } from './gate.ts'
 import { inPass, type Pass, type Patches } from './pass.ts'
+import { isTallying } from './tallies.ts'
 import type { Adapter, Tuned } from './tuned.ts'
-import type { Batch, Call, Param } from './types.ts'
+import type { Batch, Call, Param, Patch, Refusal } from './types.ts'
+import { isUnstaged } from './unstaged.ts'
 import { isRecording } from './walk.ts'
 
 /** Which adapters act in this call, and on which rows. */
@@ -18,7 +20,8 @@ export const actingPass = (tuned: Tuned, batch: Batch, call: Call): Pass => {
     call,
     patches,
     past: call.cache?.length ?? 0,
-    taped: isRecording(),
+    staged: isRecording() && !isUnstaged(),
+    tallied: isTallying(),
     rows: new Map(used.map((name) => [name, rowsOf(name, names, batch.ids.length)])),
     derived: new Map<Param, Tensor>(),
   }
@@ -67,26 +70,28 @@ const mixed = (tuned: Tuned, adapters: readonly Adapter[]): Patches => {
   return made
 }
 
-/** What needs the whole sequence at once cannot be cached, nor be told where one document of a packed row ends. */
 const refuse = (patches: Patches, batch: Batch, call: Call): void => {
-  if (!call.cache && !isPacked(batch)) return
-  const patch = wholeSequencePatch(patches)
+  if (call.cache) refuseFor(patches, 'cache', 'cannot run with a cache; call without one (generate does)')
+  if (isPacked(batch)) refuseFor(patches, 'packing', 'cannot run on packed rows; give one document a row')
+}
+
+const refuseFor = (patches: Patches, what: Refusal, why: string): void => {
+  const patch = refusing(patches, what)
   if (!patch) return
   throw new GraftError({
-    code: 'needs-whole-sequence',
+    code: `no-${what}`,
     culprit: patch.by ?? patch.site.path,
-    message: call.cache
-      ? `${patch.by}: its patch at ${patch.site.path} reads the whole sequence, so it cannot run with a cache; call without one (generate does)`
-      : `${patch.by}: its patch at ${patch.site.path} reads the whole sequence, so it cannot run on packed rows; give one document a row`,
+    message: `${patch.by}: its patch at ${patch.site.path} reads a row as one whole, so it ${why}`,
   })
 }
 
-export const wholeSequencePatch = (patches: Patches) => [...patches.values()].flat().find((p) => p.wholeSequence)
+const refusing = (patches: Patches, what: Refusal): Patch | undefined =>
+  [...patches.values()].flat().find((patch) => patch.refuses?.includes(what))
 
 /** Whether the tuned model can be used with a cache; where it cannot, a caller recomputes from the whole text. */
 export const canCache = (tuned: Tuned, { adapter = tuned.active }: Pick<Call, 'adapter'> = {}): boolean =>
   (Array.isArray(adapter) ? (adapter as (string | null)[]) : [adapter as string | null]).every(
-    (name) => name === null || !wholeSequencePatch(tuned.adapter(name).patches),
+    (name) => name === null || !refusing(tuned.adapter(name).patches, 'cache'),
   )
 
 const isPacked = ({ segments, decoderSegments }: Batch): boolean =>

@@ -15,13 +15,14 @@ export const forward = (tuned: Tuned | Model, batch: Batch, call: Call = {}): Ou
   const { model } = t
   if (call.cache && isRecording()) throw cacheWhileTraining()
   const pass = actingPass(t, batch, call)
-  const run = createRun(pass, outsideState())
   const frame = model.begin(batch, call)
+  const run = createRun(pass, outsideState(), frame)
   // The embedding reads the frame alone; the ids stand in for the hidden state that it makes.
   const start: Stream = { frame, hidden: frame.ids }
   const embedded = skipped(model.embed, run) ? start : runPatched(model.embed, start, run)
   const last = run.at(model.backbone, embedded, (s, r) => through(model.stages, s, r as StageRun))
-  return run.at(model.head.site, last, (s, r) => model.head.apply(s, r))
+  const atEnd = run.within(outsideState(), last.frame)
+  return atEnd.at(model.head.site, last, (s, r) => model.head.apply(s, r))
 }
 
 /** Patches at a layer stand around its stage, in a stage of their own: only they run again where the layer is frozen. */

@@ -1,27 +1,37 @@
 import { add, expandDims, mul, sub, type Tensor } from '@graftjs/tensor'
 import { GraftError } from '@graftjs/tensor/error'
 import { signed } from './all.ts'
-import type { Around, Gain, Heads, Kind, Method, Params, Patch, PatchAt, Site, Stream } from './types.ts'
+import type { Around, Gain, Heads, Kind, Method, Params, Patch, PatchAt, Refusal, Site, Stream } from './types.ts'
+
+export interface GateOptions {
+  /** What the gate cannot work with: one that pools over the sequence refuses `cache` and `packing`. */
+  readonly refuses?: readonly Refusal[]
+}
 
 /** A method whose every patch has a gain, made for its site: a learned gate, a router's weight. */
-export const gated = (method: Method, gate: (site: Site, params: Params) => Gain): Method => ({
+export const gated = (
+  method: Method,
+  gate: (site: Site, params: Params) => Gain,
+  { refuses = [] }: GateOptions = {},
+): Method => ({
   name: `gated(${method.name})`,
   config: { gated: { name: method.name, ...method.config } },
-  attach: (model, params) => signed(method, model, params).map((patch) => scaled(patch, gate(patch.site, params))),
+  attach: (model, params) =>
+    signed(method, model, params).map((patch) => scaled(patch, gate(patch.site, params), { refuses })),
 })
 
 /** The patch times a gain that broadcasts against [B, T, 1]; exactly 0 is exactly what stands inside it. */
-export const scaled = (patch: Patch, gain: Gain): Patch => {
+export const scaled = (patch: Patch, gain: Gain, { refuses }: GateOptions = {}): Patch => {
   if (!patch.scaled && patch.onRows) throw noGain(patch, 'can be switched on and off by row, not scaled')
-  return alike(patch, patch.scaled?.(gain) ?? fallback(patch as PatchAt<Kind>, gain))
+  return alike(patch, patch.scaled?.(gain) ?? fallback(patch as PatchAt<Kind>, gain), refuses)
 }
 
 /** The patch on some rows (gain 1) and not on others (0). */
 export const onRows = (patch: Patch, gain: Gain): Patch =>
   alike(patch, (patch.onRows ?? patch.scaled)?.(gain) ?? fallback(patch as PatchAt<Kind>, gain))
 
-const alike = ({ by, wholeSequence }: Patch, made: Patch | PatchAt<Kind>): Patch =>
-  ({ ...made, ...(by && { by }), ...(wholeSequence && { wholeSequence }) }) as Patch
+const alike = ({ by, refuses }: Patch, made: Patch | PatchAt<Kind>, more: readonly Refusal[] = []): Patch =>
+  ({ ...made, ...(by && { by }), refuses: [...(refuses ?? []), ...(made.refuses ?? []), ...more] }) as Patch
 
 /** Any patch between its input and its output: (1 - g) y + g z, with two runs of what stands inside it. */
 const fallback = (patch: PatchAt<Kind>, gain: Gain): PatchAt<Kind> => {
@@ -37,7 +47,9 @@ const fallback = (patch: PatchAt<Kind>, gain: Gain): PatchAt<Kind> => {
     const g = gain(heads ? (input as Heads).x : (input as Tensor), run)
     return between(y as Tensor, z as Tensor, heads ? expandDims(g, g.rank) : g)
   }
-  return { site: patch.site, around, runsTwice: true }
+  // A layer or sublayer may hold attention, whose cache would take the keys of both runs.
+  const holds = patch.site.kind === 'layer' || patch.site.kind === 'sublayer'
+  return { site: patch.site, around, runsTwice: true, refuses: holds ? ['cache'] : [] }
 }
 
 const between = (y: Tensor, z: Tensor, g: Tensor): Tensor => add(mul(sub(1, g), y), mul(g, z))

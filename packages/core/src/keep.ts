@@ -11,7 +11,7 @@ import { currentWalk, spread } from './walk.ts'
 export const runFirst = (stage: Stage, s: Stream, run: StageRun, place: string): Kept => {
   const reads = new Map<Param, Tensor>()
   const state = stageState(place)
-  const apply = (): Stream => applyStage(stage, s, run.within(state))
+  const apply = (): Stream => applyStage(stage, s, run.within(state, s.frame))
   const { out, tape } = watching(
     (param, value) => reads.set(param, value),
     () => (isTaping() && mayKeep(run) ? recordWithin(run, apply) : { out: detached(apply), tape: undefined }),

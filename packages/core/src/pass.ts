@@ -9,8 +9,10 @@ export interface Pass {
   readonly call: Call
   readonly past: number
   readonly patches: Patches
-  /** Inside `backward`, with the tape on (a teacher's pass is not). */
-  readonly taped: boolean
+  /** Stages are nodes of the tape: inside `backward`, with the tape on (a teacher's pass is not). */
+  readonly staged: boolean
+  /** Statistics are collected. */
+  readonly tallied: boolean
   /** Which rows use an adapter, [B, 1, 1]. */
   readonly rows: ReadonlyMap<string, Tensor>
   readonly derived: Map<Param, Tensor>

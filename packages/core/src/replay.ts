@@ -35,7 +35,7 @@ const replay = ({ stage, run, first, from }: Pull): { tape: TapeNode[]; out: Str
   record((tape) => {
     currentWalk()!.ledger.ownTape(tape)
     const state = stageState(first.state.place, first.state)
-    return { tape, out: applyStage(stage, from, run.within(state)), state }
+    return { tape, out: applyStage(stage, from, run.within(state, from.frame)), state }
   })
 
 /** Clones count references, they copy nothing; the frame's tensors may be freed by the caller before the walk. */

@@ -3,20 +3,22 @@ import { GraftError } from '@graftjs/tensor/error'
 import { guarded, refusePromise, requireOwnScope, unguarded } from './guard.ts'
 import { inPass, type Pass } from './pass.ts'
 import type { StageState } from './stage-state.ts'
-import type { Flow, Key, Kind, LowRank, Next, Patch, PatchAt, Run, Site, Stream } from './types.ts'
-import { currentWalk, tallied } from './walk.ts'
+import { talliesLedger } from './tallies.ts'
+import type { Flow, Frame, Key, Kind, LowRank, Next, Patch, PatchAt, Run, Site, Stream } from './types.ts'
+import { currentWalk } from './walk.ts'
 
 /** What the executor sees of a run: the pass it belongs to and the state of the stage it is in. */
 export interface StageRun extends Run {
   readonly pass: Pass
   readonly state: StageState
-  /** The same run at the beginning of a stage. */
-  within(state: StageState): StageRun
+  /** The same run at the beginning of a stage that sees `frame`. */
+  within(state: StageState, frame: Frame): StageRun
 }
 
 export const createRun = (
   pass: Pass,
   state: StageState,
+  frame: Frame,
   values: ReadonlyMap<object, unknown> = new Map(),
 ): StageRun => {
   const { call, patches } = pass
@@ -25,8 +27,9 @@ export const createRun = (
     past: pass.past,
     pass,
     state,
+    frame,
     at: (site, input, base) => inPass(pass, () => onion(patches, site, input, base, run)),
-    with: (key, value) => createRun(pass, state, new Map(values).set(key, value)),
+    with: (key, value) => createRun(pass, state, frame, new Map(values).set(key, value)),
     get: <T>(key: Key<T>): T => (values.has(key) ? (values.get(key) as T) : key.none),
     dropout: (x, rate) => {
       requireOwnScope()
@@ -35,17 +38,16 @@ export const createRun = (
     },
     once: (choose) => {
       requireOwnScope()
-      return pass.taped ? state.choice(() => choice(choose)) : detached(choose)
+      return pass.staged ? state.choice(() => choice(choose)) : detached(choose)
     },
     rows: (adapter) => pass.rows.get(adapter) ?? unknownRows(adapter),
     tally: (t, x) => {
       requireOwnScope()
-      // The tensor outlives the scope of its site: the walk owns a reference to it.
-      if (pass.taped) state.tally(t, currentWalk()!.ledger.own(clone(x)), tallied)
+      if (pass.tallied) state.tally(t, (currentWalk()?.ledger ?? talliesLedger()).own(clone(x)))
     },
     plan: (site) => planOf(patches.get(site) ?? [], run),
     patched: (site) => patches.has(site),
-    within: (next) => createRun(pass, next, values),
+    within: (next, seen) => createRun(pass, next, seen, values),
   }
   return run
 }

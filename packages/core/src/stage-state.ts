@@ -1,5 +1,6 @@
 import type { Tensor } from '@graftjs/tensor'
 import type { Kept } from './stage.ts'
+import { noteTally } from './tallies.ts'
 import type { Tally } from './types.ts'
 
 /** What one run of a stage notes so that its replay takes the same course. */
@@ -11,8 +12,8 @@ export interface StageState {
   /** The nth discrete choice: made in the first run, repeated in the replay. */
   choice(make: () => Tensor): Tensor
   readonly choices: Tensor[]
-  /** Notes a statistic; outside all stages it goes to `outside` instead. */
-  tally(t: Tally, x: Tensor, outside: (t: Tally, x: Tensor) => void): void
+  /** Notes a statistic; outside all stages it goes straight to those of the pass. */
+  tally(t: Tally, x: Tensor): void
   readonly tallies: (readonly [Tally, Tensor])[]
   /** What the stage inside a patched one made, call by call. */
   readonly inner: Kept[]
@@ -44,9 +45,9 @@ export const stageState = (place: string, first?: StageState): StageState => {
   }
 }
 
-/** The state between stages: choices are made but not repeated, statistics go straight to the walk. */
+/** The state between stages: choices are made but not repeated, statistics go straight to the pass. */
 export const outsideState = (): StageState => ({
   ...stageState('outside'),
   choice: (make) => make(),
-  tally: (t, x, outside) => outside(t, x),
+  tally: noteTally,
 })

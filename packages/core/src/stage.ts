@@ -7,7 +7,7 @@ import { holdStream, pullStage } from './replay.ts'
 import type { StageRun } from './run.ts'
 import { type StageState, stageState } from './stage-state.ts'
 import type { Leaf, Param, Stage, Stream } from './types.ts'
-import { currentWalk, isActive, lastNode, refuseCaptured, tallied } from './walk.ts'
+import { currentWalk, isActive, lastNode, refuseCaptured } from './walk.ts'
 
 /** A stage that has run forward: what it returned, and what its replay needs to know. */
 export interface Kept {
@@ -25,7 +25,7 @@ export interface Kept {
  * the tape that was kept) and pulls through; a stage that reads no live parameter and no active leaf leaves none.
  */
 export const runStage = (stage: Stage, s: Stream, run: StageRun, place = stage.site.path): Stream => {
-  if (!run.pass.taped) return applyStage(stage, s, run.within(stageState(place)))
+  if (!run.pass.staged) return applyStage(stage, s, run.within(stageState(place), s.frame))
   const known = run.state.nextInner()
   if (!isTaping()) return known ? resume(known, s) : runInner(stage, s, run, place)
   const first = known ? { ...known, out: resume(known, s) } : runFirst(stage, s, run, place)
@@ -51,7 +51,7 @@ const resume = (known: Kept, s: Stream): Stream => ({
 })
 
 const passTallies = ({ state }: Kept, run: StageRun): void => {
-  for (const [t, x] of state.tallies) run.state.tally(t, x, tallied)
+  for (const [t, x] of state.tallies) run.state.tally(t, x)
 }
 
 const leaveNode = (stage: Stage, s: Stream, run: StageRun, first: Kept): void => {
@@ -108,8 +108,12 @@ export const naming = <T>(path: string, f: () => T): T => {
   try {
     return f()
   } catch (cause) {
-    if (isGraftError(cause)) throw cause
     const text = cause instanceof Error ? cause.message : String(cause)
+    if (isGraftError(cause)) {
+      // One that names a place inside this stage says more than we could.
+      if (text.includes(path)) throw cause
+      throw new GraftError({ code: cause.code, culprit: path, message: `${path}: ${text}`, cause })
+    }
     const freed = text.includes("reading 'backend'") || text.includes('is disposed')
     const what = freed
       ? 'reads a tensor that was freed; what a stage needs comes through the stream, a parameter or run.once'

@@ -129,6 +129,8 @@ export interface LowRank {
   readonly scale: number
 }
 
+export type Refusal = 'cache' | 'packing'
+
 /** One change at one site. The optional members exist where they mean something; shared code asks for the member. */
 export interface PatchAt<K extends Kind> {
   /** The method's name, for errors; `attach` fills it in. */
@@ -143,8 +145,8 @@ export interface PatchAt<K extends Kind> {
   readonly onRows?: (gain: Gain) => PatchAt<K>
   /** It runs what stands inside it twice (the generic gate); one such patch a site. */
   readonly runsTwice?: boolean
-  /** It reads the whole sequence (a gate by sequence, a prompt by instance): no cache, no packed rows. */
-  readonly wholeSequence?: boolean
+  /** What it cannot work with: a gate by sequence or a prompt by instance reads the whole text, so neither a part of it (a cache) nor several at once (packed rows) will do. */
+  readonly refuses?: readonly Refusal[]
   /** The weight with the patch folded in. */
   readonly fold?: (w: Dense) => Dense
   /** For fused kernels; undefined while something (dropout) stands in the way. */
@@ -271,6 +273,8 @@ export interface Key<T> {
 /** What the code gets: an immutable value, and the draws of its stage. */
 export interface Run {
   readonly call: Call
+  /** The tokens that the running stage sees. */
+  readonly frame: Frame
   /** Tokens that earlier calls put into the cache: 0 in the first, so what acts once a text acts then. */
   readonly past: number
   /** Passes `input` through the patches at `site`, the first listed outermost, and through `base`. */

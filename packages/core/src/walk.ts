@@ -1,6 +1,5 @@
 import {
   add,
-  addN,
   clone,
   currentTape,
   detached,
@@ -15,7 +14,8 @@ import {
 import { GraftError } from '@graftjs/tensor/error'
 import { createLedger, type Ledger, type OwnedNode, release } from './ledger.ts'
 import { type StoredParam, watching } from './params.ts'
-import type { Param, Tally } from './types.ts'
+import { withTallies } from './tallies.ts'
+import type { Param } from './types.ts'
 
 /** One pass of `backward`. */
 interface Walk {
@@ -23,7 +23,6 @@ interface Walk {
   readonly active: Set<number>
   /** Live parameters by the id of the tensor they were read as. */
   readonly params: Map<number, StoredParam>
-  readonly tallies: Map<Tally, Tensor[]>
   /** All that must be freed whatever happens. */
   readonly ledger: Ledger
   /** Bytes held by kept stages, of `Call.keep`. */
@@ -47,7 +46,7 @@ export const backward = (loss: () => Tensor, onGrad: (param: Param, grad: Tensor
       message: 'backward: called inside another backward; use detached() for a teacher, or sum the losses',
     })
   const ledger = createLedger()
-  walk = { active: new Set(), params: new Map(), tallies: new Map(), ledger, keptBytes: 0 }
+  walk = { active: new Set(), params: new Map(), ledger, keptBytes: 0 }
   try {
     return scope(() => {
       const { tape, value } = recorded(loss)
@@ -63,7 +62,7 @@ export const backward = (loss: () => Tensor, onGrad: (param: Param, grad: Tensor
 const recorded = (loss: () => Tensor): { tape: TapeNode[]; value: Tensor } =>
   record((tape) => {
     walk!.ledger.ownTape(tape)
-    const value = withTallies(checkScalar(watching(noteRead, loss)))
+    const value = watching(noteRead, () => withTallies(() => checkScalar(loss())))
     spread(tape)
     return { tape, value }
   })
@@ -84,15 +83,6 @@ const checkScalar = (value: Tensor): Tensor => {
     expected: 'a scalar: take the sum or the mean',
   })
 }
-
-/** Notes a statistic of the pass. */
-export const tallied = (t: Tally, x: Tensor): void => {
-  const list = walk!.tallies.get(t) ?? []
-  walk!.tallies.set(t, [...list, x])
-}
-
-const withTallies = (loss: Tensor): Tensor =>
-  [...walk!.tallies].reduce((sum, [t, xs]) => add(sum, t.finish(xs.length > 1 ? addN(xs) : xs[0]!, xs.length)), loss)
 
 /** For each node index, the parameters whose first reader it is: behind it their gradient is whole. */
 const finishedAt = (tape: readonly TapeNode[]): Map<number, StoredParam[]> => {

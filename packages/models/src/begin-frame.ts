@@ -1,31 +1,52 @@
-import type { Batch, Call, Frame } from '@graftjs/core'
+import type { Batch, Call, Frame, Tokens } from '@graftjs/core'
 import { type Tensor, tensor } from '@graftjs/tensor'
 import { GraftError } from '@graftjs/tensor/error'
 
-interface Limits {
+export interface Limits {
   readonly vocabSize: number
-  readonly maxPositionEmbeddings: number
+  /** None where positions are relative. */
+  readonly maxPositionEmbeddings?: number
+}
+
+export type Rows = readonly (readonly number[])[]
+
+/** Rows of tokens as a batch has them. */
+export interface TokenRows {
+  readonly ids: Rows
+  readonly mask?: Rows | undefined
+  readonly positions?: Rows | undefined
+  readonly segments?: Rows | undefined
 }
 
 /** Checks the rows and makes the frame's tensors; counts them in the cache. */
-export const beginFrame = (batch: Batch, { vocabSize, maxPositionEmbeddings }: Limits, call: Call = {}): Frame => {
-  const { ids, mask } = batch
-  const shape = shapeOf('ids', ids)
-  const past = call.cache?.length ?? 0
-  checkIds(ids, vocabSize)
-  const positions = batch.positions ?? ids.map((row, b) => countPositions(row, past, mask?.[b]))
-  const segments = batch.segments ?? ids.map((row, b) => row.map((_, t) => (mask && !mask[b]![t] ? -2 : 0)))
-  for (const [name, rows] of Object.entries({ mask: mask ?? ids, positions, segments })) sameShape(name, rows, shape)
-  const span = 1 + positions.reduce((most, row) => row.reduce((a, p) => Math.max(a, p), most), 0)
+export const beginFrame = (batch: Batch, limits: Limits, call: Call = {}): Frame => {
+  const tokens = beginTokens(batch, limits, { past: call.cache?.length ?? 0 })
+  const [rows, length] = tokens.ids.shape as [number, number]
+  call.cache?.advance(length)
+  return { ...tokens, ...taskOf(batch, rows) }
+}
+
+/** One side of a batch as tensors. `past`: the tokens that earlier calls had; `nameOf`: what errors call each part. */
+export const beginTokens = (
+  { ids, mask, positions, segments }: TokenRows,
+  { vocabSize, maxPositionEmbeddings = Number.POSITIVE_INFINITY }: Limits,
+  { past = 0, nameOf = (part) => part }: { past?: number; nameOf?: (part: keyof TokenRows) => string } = {},
+): Tokens => {
+  const shape = shapeOf(nameOf('ids'), ids)
+  for (const [part, rows] of Object.entries({ mask, positions, segments }) as [keyof TokenRows, Rows | undefined][])
+    if (rows) sameShape(nameOf(part), rows, shape)
+  wholeNumbers(nameOf('ids'), ids, 0, vocabSize)
+  if (positions) wholeNumbers(nameOf('positions'), positions, 0)
+  if (segments) wholeNumbers(nameOf('segments'), segments, -2)
+  const counted = positions ?? ids.map((row, b) => countPositions(row, past, mask?.[b]))
+  const span = 1 + counted.reduce((most, row) => row.reduce((a, p) => Math.max(a, p), most), 0)
   if (span > maxPositionEmbeddings) throw tooLong(span, maxPositionEmbeddings)
-  const rows = (values: readonly (readonly number[])[]) => tensor(Int32Array.from(values.flat()), shape, 'int32')
-  call.cache?.advance(shape[1])
+  const int32 = (rows: Rows): Tensor => tensor(Int32Array.from(rows.flat()), shape, 'int32')
   return {
-    ids: rows(ids),
-    positions: rows(positions),
-    segments: rows(segments),
+    ids: int32(ids),
+    positions: int32(counted),
+    segments: int32(segments ?? ids.map((row, b) => row.map((_, t) => (mask && !mask[b]![t] ? -2 : 0)))),
     span,
-    ...(batch.tasks && { task: taskIds(batch.tasks, shape[0]) }),
   }
 }
 
@@ -37,9 +58,11 @@ export const tooLong = (span: number, most: number): GraftError =>
     expected: `at most ${most}, the context of this model`,
   })
 
-const taskIds = (tasks: readonly number[], batch: number): Tensor => {
+/** The frame's part that belongs to rows, not to tokens. */
+export const taskOf = ({ tasks }: Batch, batch: number): Pick<Frame, 'task'> => {
+  if (!tasks) return {}
   if (tasks.length === batch && tasks.every((t) => Number.isInteger(t) && t >= 0))
-    return tensor(Int32Array.from(tasks), [batch], 'int32')
+    return { task: tensor(Int32Array.from(tasks), [batch], 'int32') }
   throw new GraftError({
     code: 'bad-batch',
     culprit: 'tasks',
@@ -54,7 +77,7 @@ const countPositions = (row: readonly number[], past: number, mask?: readonly nu
   return row.map((_, t) => (mask && !mask[t] ? 0 : next++))
 }
 
-const shapeOf = (name: string, rows: readonly (readonly number[])[]): [number, number] => {
+const shapeOf = (name: string, rows: Rows): [number, number] => {
   const length = rows[0]?.length ?? 0
   if (length === 0)
     throw new GraftError({
@@ -67,11 +90,7 @@ const shapeOf = (name: string, rows: readonly (readonly number[])[]): [number, n
   return [rows.length, length]
 }
 
-const sameShape = (
-  name: string,
-  rows: readonly (readonly number[])[],
-  [batch, length]: readonly [number, number],
-): void => {
+const sameShape = (name: string, rows: Rows, [batch, length]: readonly [number, number]): void => {
   const odd = rows.findIndex((row) => row.length !== length)
   if (rows.length === batch && odd < 0) return
   throw new GraftError({
@@ -82,15 +101,16 @@ const sameShape = (
   })
 }
 
-const checkIds = (ids: Batch['ids'], vocabSize: number): void => {
-  for (const [b, row] of ids.entries()) {
-    const t = row.findIndex((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize)
+/** Every number is whole, at least `least` and below `vocabSize`, if that is given. */
+const wholeNumbers = (name: string, rows: Rows, least: number, vocabSize = Number.POSITIVE_INFINITY): void => {
+  for (const [b, row] of rows.entries()) {
+    const t = row.findIndex((n) => !Number.isInteger(n) || n < least || n >= vocabSize)
     if (t < 0) continue
     throw new GraftError({
       code: 'bad-batch',
-      culprit: `ids[${b}][${t}]`,
+      culprit: `${name}[${b}][${t}]`,
       given: String(row[t]),
-      expected: `a token id of 0 … ${vocabSize - 1}`,
+      expected: Number.isFinite(vocabSize) ? `a token id of 0 … ${vocabSize - 1}` : `a whole number ≥ ${least}`,
     })
   }
 }

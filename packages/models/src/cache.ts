@@ -1,5 +1,6 @@
 import type { Cache, Memory } from '@graftjs/core'
 import { clone, concat, detached, dispose, keep, scope, type Tensor } from '@graftjs/tensor'
+import { GraftError } from '@graftjs/tensor/error'
 
 /** Keys and values of the tokens seen so far. Dispose it when the text is done. */
 export interface KeyValueCache extends Cache {
@@ -12,8 +13,16 @@ interface Seen {
   readonly segments: Tensor
 }
 
+const ranTwice = (layer: number): GraftError =>
+  new GraftError({
+    code: 'cache-extended-twice',
+    culprit: `layer ${layer}`,
+    message: `layer ${layer} ran twice in one call with a cache: a patch around it that calls next twice must declare refuses: ['cache']`,
+  })
+
 export const createCache = (): KeyValueCache => {
   const layers = new Map<number, Seen>()
+  const extended = new Set<number>()
   let length = 0
   let memory: Memory | undefined
   return {
@@ -22,8 +31,11 @@ export const createCache = (): KeyValueCache => {
     },
     advance: (tokens) => {
       length += tokens
+      extended.clear()
     },
     extend: (layer, k, v, segments) => {
+      if (extended.has(layer)) throw ranTwice(layer)
+      extended.add(layer)
       const before = layers.get(layer)
       const all = {
         k: grown(before?.k, k),

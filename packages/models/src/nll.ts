@@ -1,12 +1,16 @@
 import { cast, logSumExp, mul, notEqual, oneHot, reshape, sub, sum, type Tensor, tensor } from '@graftjs/tensor'
 import { GraftError } from '@graftjs/tensor/error'
 
-/** Which token each row of the hidden state is to predict: label t + 1 at row t, -100 in the last column. int32 [B · T]. */
+/**
+ * Which token each row of the hidden state is to predict, int32 [B · T]: of a causal model (`shift` 1) label t + 1 at
+ * row t and -100 in the last column, of an encoder-decoder (`shift` 0) label t.
+ */
 export const labelRows = (
   labels: readonly (readonly number[])[],
   batch: number,
   length: number,
   vocabSize: number,
+  shift: 0 | 1 = 1,
 ): Tensor => {
   const rows = new Int32Array(batch * length).fill(-100)
   if (labels.length !== batch || labels.some((row) => row.length !== length))
@@ -17,7 +21,7 @@ export const labelRows = (
       expected: `${batch} rows of length ${length}, as the ids`,
     })
   for (const [b, row] of labels.entries())
-    for (let t = 1; t < length; t++) {
+    for (let t = shift; t < length; t++) {
       const label = row[t]!
       if (label !== -100 && !(Number.isInteger(label) && label >= 0 && label < vocabSize))
         throw new GraftError({
@@ -26,7 +30,7 @@ export const labelRows = (
           given: String(label),
           expected: `-100 or a token id of 0 … ${vocabSize - 1}`,
         })
-      rows[b * length + t - 1] = label
+      rows[b * length + t - shift] = label
     }
   return tensor(rows, [batch * length], 'int32')
 }

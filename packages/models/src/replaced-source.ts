@@ -1,32 +1,42 @@
 import type { Dense, Site, Weighted } from '@graftjs/core'
 import { denseWeight, type StoredWeight } from '@graftjs/kernels'
+import { type Tensor, zeros } from '@graftjs/tensor'
 import { GraftError } from '@graftjs/tensor/error'
 import type { WeightSource } from './llama.ts'
 import { type VectorWeight, vectorOf } from './vector-weight.ts'
 
-/** The weights of `sites` again, some of them replaced. What is not replaced is lent: its first owner frees it. */
+/**
+ * The weights of `sites` again, some of them replaced. What is not replaced is lent: its first owner frees it. A bias is
+ * the vector `<path>.bias`; it goes with its weight, so a replacement without one has a bias of zeros.
+ */
 export const replacedSource = (
   sites: readonly Site[],
   replace: (site: Site<Weighted>) => Dense | undefined,
 ): WeightSource & { has(site: Site): boolean } => {
-  const weighted = sites.filter((site): site is Site<Weighted> => 'weight' in site)
-  const made = new Map<string, StoredWeight | VectorWeight>()
-  for (const site of weighted) {
+  const found = new Map<string, StoredWeight | VectorWeight>()
+  const replaced = new Set<Site>()
+  for (const site of sites.filter((s): s is Site<Weighted> => 'weight' in s)) {
+    const [name, biasName] = [`${site.path}.weight`, `${site.path}.bias`]
     const dense = replace(site)
-    if (!dense) continue
-    if (dense.bias && !site.bias) throw noBias(site)
-    const name = `${site.path}.weight`
-    made.set(name, dense.weight.rank === 1 ? vectorOf(name, dense.weight) : denseWeight(name, dense.weight))
+    if (dense?.bias && !site.bias) throw noBias(site)
+    if (dense) replaced.add(site)
+    found.set(name, dense ? taken(name, dense.weight) : lent(site.weight as StoredWeight | VectorWeight, name))
+    if (!site.bias) continue
+    const kept = !dense || dense.bias === site.bias
+    found.set(
+      biasName,
+      kept ? lent(vectorOf(biasName, site.bias), biasName) : vectorOf(biasName, dense.bias ?? zeros(site.bias.shape)),
+    )
   }
-  const find = (name: string): StoredWeight | VectorWeight =>
-    made.get(name) ??
-    lent(weighted.find((site) => `${site.path}.weight` === name)!.weight as StoredWeight | VectorWeight)
   return {
-    has: (site) => made.has(`${site.path}.weight`),
-    matrix: (name) => find(name) as StoredWeight,
-    vector: (name) => find(name) as VectorWeight,
+    has: (site) => replaced.has(site),
+    matrix: (name) => found.get(name) as StoredWeight,
+    vector: (name) => found.get(name) as VectorWeight,
   }
 }
+
+const taken = (name: string, values: Tensor): StoredWeight | VectorWeight =>
+  values.rank === 1 ? vectorOf(name, values) : denseWeight(name, values)
 
 const noBias = ({ path }: Site): GraftError =>
   new GraftError({
@@ -35,4 +45,9 @@ const noBias = ({ path }: Site): GraftError =>
     message: `merge: ${path} has no bias in this architecture, so the one that the adapter adds has no place; use the adapter as it is`,
   })
 
-const lent = <W extends StoredWeight | VectorWeight>(weight: W): W => ({ ...weight, dispose: () => {} })
+/** Under its own name, which a tied matrix takes when the tie parts. */
+const lent = <W extends StoredWeight | VectorWeight>(weight: W, path: string): W => ({
+  ...weight,
+  path,
+  dispose: () => {},
+})
