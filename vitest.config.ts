@@ -1,8 +1,8 @@
 import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
-  resolve: { conditions: ['@graftjs/source'] },
-  ssr: { resolve: { conditions: ['@graftjs/source'] } },
+  resolve: { conditions: ['@graftjs/source', 'node'] },
+  ssr: { resolve: { conditions: ['@graftjs/source', 'node'] } },
   test: {
     include: ['packages/**/*.test.ts', 'scripts/**/*.test.ts'],
     exclude: ['**/node_modules/**', '**/dist/**', '**/*.real.test.ts'],

@@ -21,7 +21,14 @@ const sources = (dir) =>
 
 const IMPORT = /(?:import|export)\s[^'"`;]*?from\s*['"]([^'"]+)['"]|import\s*\(?\s*['"]([^'"]+)['"]/g
 
-/** One line a fault: an import that goes up or sideways, or that package.json does not state. */
+// A type goes when the source is stripped, and what a function imports is its own affair.
+const STATIC_NODE =
+  /(?:^|[\n;])\s*(?:import|export)\s(?!type\b)[^'"`;]*?from\s*['"](node:[^'"]+)['"]|(?:^|[\n;])\s*import\s*['"](node:[^'"]+)['"]/g
+
+/** Packages that may lean on Node as they are imported; all others must load in a browser. */
+const OF_NODE = ['@graftjs/files', '@graftjs/cli']
+
+/** One line a fault: an import that goes up or sideways, that package.json does not state, or that only Node can follow. */
 export const layerFaults = (root) => {
   const packages = new Map(
     packageFolders(root).map((dir) => {
@@ -33,8 +40,14 @@ export const layerFaults = (root) => {
   for (const [name, { dir, json, layer }] of packages) {
     if (layer === undefined) faults.push(`${name}: package.json states no graft.layer`)
     for (const file of existsSync(join(dir, 'src')) ? sources(join(dir, 'src')) : []) {
-      const test = /\.test\.ts$/.test(file)
-      for (const match of readFileSync(file, 'utf8').matchAll(IMPORT)) {
+      const test = /\.test(-util)?\.ts$/.test(file)
+      const source = readFileSync(file, 'utf8')
+      if (!test && !OF_NODE.includes(name))
+        for (const [, from, bare] of source.matchAll(STATIC_NODE))
+          faults.push(
+            `${relative(root, file)}: imports ${from ?? bare} at its top level; ${name} must load in a browser`,
+          )
+      for (const match of source.matchAll(IMPORT)) {
         const target = [...packages.keys()].find(
           (p) => (match[1] ?? match[2]) === p || (match[1] ?? match[2]).startsWith(`${p}/`),
         )

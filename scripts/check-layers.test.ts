@@ -46,4 +46,34 @@ describe('the layer check', () => {
   it('sees one that package.json does not state', () => {
     expect(layerFaults(workspace("import { a } from '@graftjs/low'", {})).join()).toContain('does not state')
   })
+
+  it.each([
+    ['named', "import { join } from 'node:path'"],
+    ['for its effect', "const a = 1\nimport 'node:process'"],
+    ['handed on, over lines', "export {\n  join,\n} from 'node:path'"],
+    ['with a type beside it', "import { type Stats, statSync } from 'node:fs'"],
+  ])("sees an import of Node's at the top level: %s", (_, source) => {
+    expect(layerFaults(workspace(source, stated)).join()).toMatch(
+      /^packages\/mid\/src\/index\.ts: imports node:\w+ at its top level; @graftjs\/mid must load in a browser$/,
+    )
+  })
+
+  it.each([
+    ['a type', "import type { Stats } from 'node:fs'"],
+    ['an import inside a function', "export const f = async () => (await import('node:fs')).statSync"],
+    ['a text', "export const program = `\nconst { Worker } = require('node:worker_threads')\n`"],
+  ])('lets be %s', (_, source) => {
+    expect(layerFaults(workspace(source, stated))).toEqual([])
+  })
+
+  it('knows that files and cli are of Node', () => {
+    const root = workspace('', stated)
+    mkdirSync(join(root, 'packages/files/src'), { recursive: true })
+    writeFileSync(
+      join(root, 'packages/files/package.json'),
+      JSON.stringify({ name: '@graftjs/files', graft: { layer: 2 } }),
+    )
+    writeFileSync(join(root, 'packages/files/src/index.ts'), "import { join } from 'node:path'")
+    expect(layerFaults(root)).toEqual([])
+  })
 })

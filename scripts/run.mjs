@@ -2,7 +2,8 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { env, node24, root, run, setup } from './setup.mjs'
+import { ensureBrowser } from './browser.mjs'
+import { env, fail, node24, root, run, setup } from './setup.mjs'
 
 const [task, ...args] = process.argv.slice(2)
 const source = ['--conditions=@graftjs/source', '--disable-warning=ExperimentalWarning']
@@ -25,13 +26,19 @@ const realModel = () => {
 const tasks = {
   start: () => run(node24, [...source, join(root, 'examples/spam-filter/src/main.ts'), ...args]),
   // `npm test -- core` runs the suites whose path contains `core`.
-  test: () => (args.length ? vitest(...args) : (tasks.check(), vitest())),
+  test: () => {
+    ensureBrowser(fail)
+    if (args.length === 0) tasks.check()
+    vitest(...args)
+  },
   'test:real': () =>
     run('vitest', ['run', '--config', 'vitest.real.config.ts', ...args], { env: { ...env, GRAFT_MODEL: realModel() } }),
   'test:matrix': () =>
     run('vitest', ['run', '--config', 'vitest.config.ts', ...args], { env: { ...env, GRAFT_MATRIX: 'whole' } }),
   bench: () => run(node24, [...source, join(root, `bench/${args[0] ?? 'step'}.ts`), ...args.slice(1)]),
   build: () => run('turbo', ['run', 'build', ...args]),
+  // `npm run docs` serves the site while it is written; `npm run docs -- build` makes docs/.vitepress/dist.
+  docs: () => run('docs/node_modules/.bin/vitepress', [args[0] ?? 'dev', 'docs', ...args.slice(1)]),
   check: () => {
     run('biome', ['check', '--error-on-warnings', '.'])
     run('tsc', ['-p', 'tsconfig.json'])

@@ -27,7 +27,8 @@ export const run = (command, args, options = {}) => {
   if (status !== 0) process.exit(status ?? 1)
 }
 
-const fail = (message) => {
+/** Ends this process with a message. */
+export const fail = (message) => {
   process.stderr.write(`graft set-up: ${message}\n`)
   process.exit(1)
 }

@@ -1,3 +1,3 @@
 import { library } from '@graftjs/tsup'
 
-export default library(['src/index.ts'])
+export default library(['src/index.ts', 'src/vitest.ts'])

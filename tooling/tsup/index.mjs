@@ -1,4 +1,4 @@
-/** The one build shape of every package: ESM, types beside it, nothing of ours or of tfjs bundled in. */
+/** The one build shape of every package: ESM, types beside it, nothing of ours or of tfjs bundled in; `#…` is left to package.json's `imports`. */
 export const library = (entry = ['src/index.ts'], more = {}) => ({
   entry,
   format: ['esm'],
@@ -7,6 +7,8 @@ export const library = (entry = ['src/index.ts'], more = {}) => ({
   clean: true,
   dts: true,
   sourcemap: true,
-  external: [/^@graftjs\//, /^@tensorflow\//, /^@huggingface\//, /^node:/],
+  // Deno and Bun know Node's modules by their `node:` names only.
+  removeNodeProtocol: false,
+  external: [/^#/, /^@graftjs\//, /^@tensorflow\//, /^@huggingface\//, /^node:/],
   ...more,
 })

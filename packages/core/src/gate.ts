@@ -33,6 +33,12 @@ export const onRows = (patch: Patch, gain: Gain): Patch =>
 const alike = ({ by, refuses }: Patch, made: Patch | PatchAt<Kind>, more: readonly Refusal[] = []): Patch =>
   ({ ...made, ...(by && { by }), refuses: [...(refuses ?? []), ...(made.refuses ?? []), ...more] }) as Patch
 
+/** Both gains: what a patch that has one already answers to another. */
+export const product =
+  (first: Gain | undefined, second: Gain): Gain =>
+  (x, run) =>
+    first ? mul(first(x, run), second(x, run)) : second(x, run)
+
 /** Any patch between its input and its output: (1 - g) y + g z, with two runs of what stands inside it. */
 const fallback = (patch: PatchAt<Kind>, gain: Gain): PatchAt<Kind> => {
   if (patch.site.kind === 'backbone' || patch.site.kind === 'head') throw noGain(patch, 'takes no gain')

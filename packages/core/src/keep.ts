@@ -16,7 +16,7 @@ export const runFirst = (stage: Stage, s: Stream, run: StageRun, place: string):
     (param, value) => reads.set(param, value),
     () => (isTaping() && mayKeep(run) ? recordWithin(run, apply) : { out: detached(apply), tape: undefined }),
   )
-  return { out, leaves: changed(s, out), reads, state, ...(tape && { tape }) }
+  return { out, sameFrame: out.frame === s.frame, leaves: changed(s, out), reads, state, ...(tape && { tape }) }
 }
 
 const mayKeep = ({ call: { keep = 'none' } }: StageRun): boolean =>

@@ -67,7 +67,7 @@ const onion = <K extends Kind>(
   const through = here.reduceRight<Next<K>>(
     (next, patch) =>
       (x, r = run) =>
-        passThrough(patch, x, (y, s = r) => unguarded(() => next(y, s)), r),
+        passThrough(patch, x, next, r),
     (x, r = run) => base(x, r),
   )
   return site.kind === 'head' ? through(input, run) : (scope(() => through(input, run) as Tensor) as Flow[K]['out'])
@@ -79,16 +79,27 @@ const passThrough = <K extends Kind>(
   next: Next<K>,
   run: Run,
 ): Flow[K]['out'] => {
-  const out = guarded(patch, () => patch.around(input, next, run))
+  const frames = new Set([frameOf(input)])
+  const inner: Next<K> = (x, r = run) => {
+    const out = unguarded(() => next(x, r))
+    // A stage may begin another frame (a decoder's); what a patch gives it instead (a few tokens) is the patch's own affair.
+    if (frameOf(x) === frameOf(input)) frames.add(frameOf(out))
+    return out
+  }
+  const out = guarded(patch, () => patch.around(input, inner, run))
   refusePromise(out, patch)
-  if (patch.site.kind === 'layer' && (out as Stream).frame !== (input as Stream).frame)
-    throw new GraftError({
-      code: 'frame-changed',
-      culprit: patch.site.path,
-      message: `${patch.site.path}: ${patch.by} returns another frame than it was given; a patch at a layer may change the leaves alone`,
-    })
+  if (patch.site.kind === 'layer' && !frames.has(frameOf(out))) throw frameChanged(patch)
   return out
 }
+
+const frameOf = (value: unknown): Frame | undefined => (value as Partial<Stream>).frame
+
+const frameChanged = ({ site, by }: Pick<Patch, 'by' | 'site'>): GraftError =>
+  new GraftError({
+    code: 'frame-changed',
+    culprit: site.path,
+    message: `${site.path}: ${by} returns another frame than it was given; a patch at a layer may change the leaves alone`,
+  })
 
 const planOf = (patches: readonly Patch[], run: Run): LowRank[] | 'generic' => {
   const parts = patches.map((p) => p.lowRank?.(run))

@@ -12,6 +12,8 @@ import { currentWalk, isActive, lastNode, refuseCaptured } from './walk.ts'
 /** A stage that has run forward: what it returned, and what its replay needs to know. */
 export interface Kept {
   readonly out: Stream
+  /** It passed its frame on; a replay then passes on its own copy. */
+  readonly sameFrame: boolean
   /** The leaves that it replaced; one passed on as it was needs no node. */
   readonly leaves: readonly Leaf[]
   readonly reads: ReadonlyMap<Param, Tensor>
@@ -46,7 +48,7 @@ const runInner = (stage: Stage, s: Stream, run: StageRun, place: string): Stream
 
 const resume = (known: Kept, s: Stream): Stream => ({
   ...s,
-  frame: known.out.frame,
+  ...(!known.sameFrame && { frame: known.out.frame }),
   ...Object.fromEntries(known.leaves.map((leaf) => [leaf, known.out[leaf]])),
 })
 

@@ -1,4 +1,4 @@
-import { add, addN, isTaping, type Tensor } from '@graftjs/tensor'
+import { add, addN, isDetached, type Tensor } from '@graftjs/tensor'
 import { createLedger, type Ledger } from './ledger.ts'
 import type { Tally } from './types.ts'
 
@@ -8,8 +8,8 @@ interface Collected {
 }
 let open: Collected | undefined
 
-/** Whether a pass that begins now adds to the statistics. */
-export const isTallying = (): boolean => open !== undefined && isTaping()
+/** Whether a pass that begins now adds to the statistics (a teacher's does not). */
+export const isTallying = (): boolean => open !== undefined && !isDetached()
 
 /** Notes a statistic of the pass. */
 export const noteTally = (t: Tally, x: Tensor): void => {

@@ -1,4 +1,5 @@
 import { add, cast, concat, mul, range, reshape, scalar, slice, sub, type Tensor, tile } from '@graftjs/tensor'
+import { product } from './gate.ts'
 import { around } from './patch.ts'
 import type { Frame, Gain, Model, PatchAt, Refusal, Run, Stream } from './types.ts'
 
@@ -33,7 +34,7 @@ export const virtualTokens = (
         return s.frame.decoder ? out : { ...out, frame: s.frame, hidden: slice(out.hidden, [0, count, 0]) }
       },
       {
-        onRows: (gain) => patch(gain),
+        onRows: (gain) => patch(product(rows, gain)),
         // In a causal model what stands in front of several documents sees none of them; elsewhere it would join them.
         refuses: model.causal ? refuses : [...refuses, 'packing'],
       },

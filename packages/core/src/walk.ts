@@ -38,7 +38,7 @@ export const currentWalk = (): Walk | undefined => walk
  * that read it is behind; it may update the parameter. The gradient is freed after the call: keep or clone it to have
  * it longer.
  */
-export const backward = (loss: () => Tensor, onGrad: (param: Param, grad: Tensor) => void): Tensor => {
+export const backward = (loss: () => Tensor, onGrad: (param: StoredParam, grad: Tensor) => void): Tensor => {
   if (walk)
     throw new GraftError({
       code: 'nested-backward',

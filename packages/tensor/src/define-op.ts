@@ -29,8 +29,11 @@ const table = new Map<string, OpDef<OpInputs, object>>()
 export const definedOps = (): ReadonlyMap<string, OpDef<OpInputs, object>> => table
 
 type Present = Record<string, Tensor>
-const present = (inputs: OpInputs): Present =>
-  Object.fromEntries(Object.entries(inputs).filter(([, t]) => t !== undefined)) as Present
+const present = (inputs: OpInputs): Present => {
+  const given: Present = {}
+  for (const [name, t] of Object.entries(inputs)) if (t) given[name] = t
+  return given
+}
 
 /** Registers an op and returns the function that runs it: always one tape node, whichever version computes it. */
 export const defineOp = <I extends OpInputs, A extends object>(def: OpDef<I, A>) => {
@@ -56,13 +59,11 @@ const completeNode = <I extends OpInputs, A extends object>(
   attrs: A,
 ): void => {
   const node = currentTape().at(-1)!
-  const names = (def.save?.inputs ?? []).filter((key) => given[key] !== undefined)
-  const saved: Present = detached(() => ({
-    ...Object.fromEntries(names.map((key) => [key, keep(clone(given[key]!))])),
-    ...Object.fromEntries(
-      (def.save?.outputs ?? []).filter((i) => outputs[i]).map((i) => [`out${i}`, keep(clone(outputs[i]!))]),
-    ),
-  }))
+  const saved: Present = {}
+  detached(() => {
+    for (const key of def.save?.inputs ?? []) if (given[key]) saved[key] = keep(clone(given[key]))
+    for (const i of def.save?.outputs ?? []) if (outputs[i]) saved[`out${i}`] = keep(clone(outputs[i]))
+  })
   const shapes = outputs.map((t) => t.shape)
   node.saved = Object.values(saved)
   node.gradient = (dys) => defined(def.gradient!(orZeros(dys, shapes), saved, attrs))
@@ -70,14 +71,16 @@ const completeNode = <I extends OpInputs, A extends object>(
 
 /** The cotangents, where a missing one turns into zeros only when it is read. */
 const orZeros = (dys: readonly (Tensor | null)[], shapes: readonly (readonly number[])[]): Tensor[] => {
-  const list: Tensor[] = []
-  for (const [i, dy] of dys.entries())
-    Object.defineProperty(list, i, { get: () => dy ?? zeros(shapes[i]!), enumerable: true })
+  const list = [...dys] as Tensor[]
+  for (const [i, dy] of dys.entries()) if (!dy) Object.defineProperty(list, i, { get: () => zeros(shapes[i]!) })
   return list
 }
 
-const defined = <T>(map: { [key: string]: T | undefined }): Record<string, T> =>
-  Object.fromEntries(Object.entries(map).filter(([, value]) => value !== undefined)) as Record<string, T>
+const defined = <T>(map: { [key: string]: T | undefined }): Record<string, T> => {
+  const found: Record<string, T> = {}
+  for (const [key, value] of Object.entries(map)) if (value !== undefined) found[key] = value
+  return found
+}
 
 const ensureKernel = <I extends OpInputs, A extends object>(def: OpDef<I, A>): void => {
   const backendName = engine().backendName ?? (engine().backend && engine().backendName)

@@ -58,5 +58,8 @@ export const detached = <T>(f: () => T): T => {
   }
 }
 
+/** Whether `detached` is around. */
+export const isDetached = (): boolean => state().kernelDepth > 0
+
 /** The innermost open scope (tidy), to be compared; undefined outside all. */
 export const currentScope = (): unknown => engine().state.activeScope

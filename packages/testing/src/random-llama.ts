@@ -1,7 +1,6 @@
 import type { Model } from '@graftjs/core'
-import { storedWeight } from '@graftjs/kernels'
-import { type LlamaConfig, llama, vectorWeight } from '@graftjs/models'
-import { random } from '@graftjs/tensor'
+import { type LlamaConfig, llama } from '@graftjs/models'
+import { randomSource } from './random-source.ts'
 
 /** The shapes of SmolLM2-135M. */
 export const smolLm2: LlamaConfig = {
@@ -19,12 +18,4 @@ export const smolLm2: LlamaConfig = {
 }
 
 /** A Llama of random float32 weights: what needs shapes but no pretrained model (benchmarks, conformance). */
-export const randomLlama = (config: LlamaConfig): Model =>
-  llama(config, {
-    matrix: (name, [rows, cols]) => {
-      const values = random(0, name).fill(new Float32Array(rows * cols), 'uniform')
-      for (let i = 0; i < values.length; i++) values[i] = (values[i]! - 0.5) * 0.07
-      return storedWeight(name, 'f32', values, [rows, cols])
-    },
-    vector: (name, size) => vectorWeight(name, new Float32Array(size).fill(1)),
-  })
+export const randomLlama = (config: LlamaConfig, seed = 0): Model => llama(config, randomSource(seed))

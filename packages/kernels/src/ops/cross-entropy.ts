@@ -18,6 +18,7 @@ import {
 import { GraftError } from '@graftjs/tensor/error'
 import type { StoredWeight } from '../stored-weight.ts'
 import { hostDense, referenceDense, type StoredAttrs, storedAttrs } from './dense.ts'
+import { hostValues } from './host-values.ts'
 
 export interface CrossEntropyAttrs extends StoredAttrs {
   /** Makes the gradient for the hidden state in the same pass. */
@@ -28,13 +29,15 @@ export interface CrossEntropyAttrs extends StoredAttrs {
 const run = defineOp<{ hidden: Tensor; w: Tensor; labels: Tensor }, CrossEntropyAttrs>({
   name: 'GraftCrossEntropy',
   composed: ({ hidden, w, labels }, attrs) => {
-    checkLabels(labels.dataSync() as Int32Array, attrs.rows)
+    // On a GPU a bad label is a row of zeros, as is one of -100: nothing is read past the weight.
+    const known = hostValues(labels)
+    if (known) checkLabels(known as Int32Array, attrs.rows)
     const weight = attrs.format === 'f32' ? w : tensor(hostDense(w, attrs), [attrs.rows, attrs.cols])
     const logits = matMul(hidden, weight, false, true)
     const target = oneHot(labels, attrs.rows) // all zeros where the label is -100
-    const known = sum(target, 1)
-    const nll = mul(known, sub(logSumExp(logits, 1), sum(mul(logits, target), 1)))
-    const grad = attrs.graded ? mul(expandDims(known, 1), matMul(sub(softmax(logits), target), weight)) : zeros([0])
+    const counts = sum(target, 1)
+    const nll = mul(counts, sub(logSumExp(logits, 1), sum(mul(logits, target), 1)))
+    const grad = attrs.graded ? mul(expandDims(counts, 1), matMul(sub(softmax(logits), target), weight)) : zeros([0])
     return [nll, grad]
   },
   save: { outputs: [1] },

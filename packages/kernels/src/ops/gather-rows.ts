@@ -1,18 +1,19 @@
-import { defineOp, reshape, type Tensor, tensor } from '@graftjs/tensor'
+import { defineOp, gather, reshape, type Tensor, tensor } from '@graftjs/tensor'
 import { GraftError } from '@graftjs/tensor/error'
+import { decode, rowBytes } from '../formats.ts'
 import type { StoredWeight } from '../stored-weight.ts'
-import { hostDense, referenceDense, type StoredAttrs, storedAttrs } from './dense.ts'
+import { bytesOf, hostDense, referenceDense, type StoredAttrs, storedAttrs } from './dense.ts'
+import { hostValues } from './host-values.ts'
 
 const run = defineOp<{ w: Tensor; ids: Tensor }, StoredAttrs>({
   name: 'GraftGatherRows',
   composed: ({ w, ids }, attrs) => {
-    const { cols } = attrs
-    const table = hostDense(w, attrs)
-    const out = new Float32Array(ids.size * cols)
-    checkIds(ids.dataSync() as Int32Array, attrs.rows).forEach((id, i) =>
-      out.set(table.subarray(id * cols, (id + 1) * cols), i * cols),
-    )
-    return tensor(out, [ids.size, cols])
+    const known = hostValues(ids) as Int32Array | undefined
+    if (known) checkIds(known, attrs.rows)
+    if (attrs.format === 'f32') return gather(w, ids)
+    return known
+      ? tensor(decodeRows(w, known, attrs), [ids.size, attrs.cols])
+      : gather(tensor(hostDense(w, attrs), [attrs.rows, attrs.cols]), ids)
   },
   reference: ({ w, ids }, attrs) => {
     const { cols } = attrs
@@ -22,6 +23,15 @@ const run = defineOp<{ w: Tensor; ids: Tensor }, StoredAttrs>({
     return { data, shape: [ids!.data.length, cols] }
   },
 })
+
+/** These rows of a packed weight, and no others. */
+const decodeRows = (w: Tensor, ids: Int32Array, attrs: StoredAttrs): Float32Array => {
+  const { format, cols } = attrs
+  const [bytes, size] = [bytesOf(w, attrs), rowBytes(format, cols)]
+  const out = new Float32Array(ids.length * cols)
+  ids.forEach((id, i) => out.set(decode(format, bytes.subarray(id * size, (id + 1) * size), cols), i * cols))
+  return out
+}
 
 export const checkIds = (ids: Int32Array, rows: number): Int32Array => {
   const at = ids.findIndex((id) => id < 0 || id >= rows)

@@ -155,5 +155,6 @@ export class SimdBackend extends MathBackendCPU {
   }
 }
 
+/** By its tag: a page that is not cross-origin isolated has no SharedArrayBuffer to compare with, but has shared memories. */
 const isShared = (buffer: ArrayBufferLike): boolean =>
-  typeof SharedArrayBuffer !== 'undefined' && buffer instanceof SharedArrayBuffer
+  Object.prototype.toString.call(buffer) === '[object SharedArrayBuffer]'

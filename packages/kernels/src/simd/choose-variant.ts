@@ -1,4 +1,5 @@
 import { GraftError } from '@graftjs/tensor/error'
+import { platform } from '#platform'
 
 export type Variant = 'plain' | 'relaxed' | 'wide'
 
@@ -28,7 +29,7 @@ export const chooseVariant = async (wanted: Variant | 'auto'): Promise<Choice> =
       expected: 'auto, plain, relaxed or wide',
     })
   if (wanted !== 'auto') {
-    if (wanted === 'wide') await setRevectorize()
+    if (wanted === 'wide') await platform.revectorize()
     const bytes = await load(wanted)
     if (!WebAssembly.validate(bytes))
       throw new GraftError({
@@ -39,7 +40,7 @@ export const chooseVariant = async (wanted: Variant | 'auto'): Promise<Choice> =
       })
     return { variant: wanted, module: await WebAssembly.compile(bytes), probe: {} }
   }
-  const hasFlag = await setRevectorize()
+  const hasFlag = await platform.revectorize()
   const probe: Partial<Record<Variant, number>> = {}
   const modules: Partial<Record<Variant, WebAssembly.Module>> = {}
   for (const variant of ['plain', 'relaxed', ...(hasFlag ? (['wide'] as const) : [])] as Variant[]) {
@@ -53,16 +54,6 @@ export const chooseVariant = async (wanted: Variant | 'auto'): Promise<Choice> =
   }
   const variant = (Object.keys(probe) as Variant[]).reduce((best, v) => (probe[v]! < probe[best]! * 0.95 ? v : best))
   return { variant, module: modules[variant]!, probe }
-}
-
-/** Lets V8 pair 128-bit operations into AVX2 ones. Node 24 knows the flag; where it is unknown the wide tile is not worth trying. */
-const setRevectorize = async (): Promise<boolean> => {
-  const { versions, arch } = (globalThis as { process?: { versions?: { v8?: string }; arch?: string } }).process ?? {}
-  // V8 13 is the first whose revectorizer was measured; an unknown flag would only print a warning.
-  if (!versions?.v8 || arch !== 'x64' || Number.parseInt(versions.v8, 10) < 13) return false
-  const v8 = await import('node:v8')
-  v8.setFlagsFromString('--experimental-wasm-revectorize')
-  return true
 }
 
 const PROBE_MS = 30

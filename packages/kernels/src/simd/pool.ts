@@ -1,6 +1,7 @@
 import { GraftError } from '@graftjs/tensor/error'
+import { platform } from '#platform'
+import type { WorkerHandle, WorkerStart } from '../platform/platform.ts'
 import { type KernelName, kernelIds } from './kernel-ids.ts'
-import { startWorker, type WorkerHandle } from './worker.ts'
 
 // Addresses of the control block: assembly/control.ts.
 const [NEXT, TASKS, GENERATION, DONE, KERNEL, STOP, SCRATCH, ARGS] = [1024, 1088, 1152, 1216, 1280, 1284, 1344, 2048]
@@ -34,19 +35,17 @@ export const createPool = async (
     .exports as unknown as Exports
   const words = new Int32Array(memory.buffer, 0, 512)
   const args = new Float64Array(memory.buffer, ARGS, 128)
-  const workers: WorkerHandle[] = await Promise.all(
-    Array.from({ length: threads - 1 }, (_, i) =>
-      startWorker({
-        module,
-        memory,
-        thread: i + 1,
-        revectorize,
-        error: ERROR,
-        errorLength: ERROR_LENGTH,
-        errorBytes: ERROR_BYTES,
-        done: DONE,
-      }),
-    ),
+  const workers = await startAll(
+    Array.from({ length: threads - 1 }, (_, i) => ({
+      module,
+      memory,
+      thread: i + 1,
+      revectorize,
+      error: ERROR,
+      errorLength: ERROR_LENGTH,
+      errorBytes: ERROR_BYTES,
+      done: DONE,
+    })),
   )
   const at = (address: number): number => address >> 2
 
@@ -100,4 +99,14 @@ export const createPool = async (
       for (const worker of workers) worker.stop()
     },
   }
+}
+
+/** All, or none: those that did start are stopped. */
+const startAll = async (starts: readonly WorkerStart[]): Promise<WorkerHandle[]> => {
+  const settled = await Promise.allSettled(starts.map((start) => platform.startWorker(start)))
+  const workers = settled.flatMap((s) => (s.status === 'fulfilled' ? [s.value] : []))
+  const failed = settled.find((s) => s.status === 'rejected')
+  if (!failed) return workers
+  for (const worker of workers) worker.stop()
+  throw failed.reason
 }

@@ -2,6 +2,7 @@ import '@tensorflow/tfjs-backend-cpu'
 import { GraftError } from '@graftjs/tensor/error'
 import { registerGradients } from '@graftjs/tensor/register'
 import { copyRegisteredKernels, registerBackend, removeBackend, setBackend } from '@tensorflow/tfjs-core'
+import { platform } from '#platform'
 import { createAllocator } from './allocator.ts'
 import { SimdBackend } from './backend.ts'
 import { type Choice, chooseVariant, tileRows, type Variant } from './choose-variant.ts'
@@ -9,7 +10,7 @@ import { createPool, HEAP_START, type Pool } from './pool.ts'
 import { registerFastKernels } from './register-fast-kernels.ts'
 
 export interface SimdOptions {
-  /** Threads, this one counted. Default: GRAFT_THREADS, else as many as the machine runs at once, at most 8. */
+  /** Threads, this one counted. Default: GRAFT_THREADS, else as many as the machine runs at once, at most 8; 1 in a page that is not cross-origin isolated. */
   readonly threads?: number
   /** Default: GRAFT_KERNEL, else `'auto'`, which probes. */
   readonly variant?: Variant | 'auto'
@@ -34,6 +35,14 @@ export const useSimd = async ({ threads: asked, variant = wanted() }: SimdOption
       culprit: 'threads',
       given: String(threads),
       expected: 'a whole number ≥ 1',
+    })
+  if (threads > 1 && !platform.sharesMemory())
+    throw new GraftError({
+      code: 'unsupported',
+      culprit: 'threads',
+      given: `${threads} in a page that is not cross-origin isolated`,
+      expected:
+        '1, or a page served with Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp',
     })
   const choice = await chooseVariant(variant)
   const same = current && current.pool.threads === threads && current.choice.variant === choice.variant
@@ -91,10 +100,5 @@ const defaultThreads = async (): Promise<number> => {
   const given = environment('GRAFT_THREADS')
   // Checked where all threads are.
   if (given !== undefined) return Number(given)
-  const { versions } = (globalThis as { process?: { versions?: { node?: string } } }).process ?? {}
-  // Node tells of itself from version 21 on only.
-  const cores = versions?.node
-    ? (await import('node:os')).availableParallelism()
-    : globalThis.navigator?.hardwareConcurrency
-  return Math.max(1, Math.min(8, cores ?? 1))
+  return platform.sharesMemory() ? Math.max(1, Math.min(8, await platform.cores())) : 1
 }

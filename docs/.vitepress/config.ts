@@ -1,0 +1,56 @@
+import { defineConfig } from 'vitepress'
+
+export default defineConfig({
+  title: 'Graft',
+  description: 'Parameter-efficient fine-tuning for TypeScript',
+  cleanUrls: true,
+  srcExclude: ['drawings/**'],
+  head: [['link', { rel: 'icon', type: 'image/svg+xml', href: '/mark.svg' }]],
+  themeConfig: {
+    logo: '/mark.svg',
+    search: { provider: 'local' },
+    outline: { level: [2, 3] },
+    nav: [
+      { text: 'Getting started', link: '/getting-started' },
+      { text: 'How it works', link: '/ideas' },
+      { text: 'Reference', link: '/reference/core' },
+    ],
+    sidebar: [
+      {
+        text: 'Use it',
+        items: [
+          { text: 'What Graft is', link: '/' },
+          { text: 'Getting started', link: '/getting-started' },
+          { text: 'The command line', link: '/cli' },
+          { text: 'Measured figures', link: '/figures' },
+        ],
+      },
+      {
+        text: 'How it works',
+        items: [
+          { text: 'The five ideas', link: '/ideas' },
+          {
+            text: 'Decisions',
+            link: '/decisions/',
+            items: [
+              { text: '1. Sites and patches', link: '/decisions/sites-and-patches' },
+              { text: '2. Stages over a stream', link: '/decisions/stages' },
+              { text: '3. A weight is an interface', link: '/decisions/weights' },
+              { text: '4. One table of kernels', link: '/decisions/kernels' },
+              { text: '5. Our own CPU backend', link: '/decisions/simd' },
+            ],
+          },
+        ],
+      },
+      {
+        text: 'Extend it',
+        items: [
+          { text: 'Write your own method', link: '/methods/write-your-own' },
+          { text: '@graftjs/core', link: '/reference/core' },
+        ],
+      },
+    ],
+    docFooter: { prev: 'Previous', next: 'Next' },
+    footer: { message: 'Apache-2.0' },
+  },
+})

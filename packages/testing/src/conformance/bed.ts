@@ -1,0 +1,74 @@
+import type { Batch, Model } from '@graftjs/core'
+import { tinyDecoder } from '../models/decoder.ts'
+import { tinyEncoderDecoder } from '../models/encoder-decoder.ts'
+
+export type LabelledBatch = Batch & Required<Pick<Batch, 'labels'>>
+
+/** A model to try a method on, and rows that fit it. */
+export interface Bed {
+  readonly name: 'decoder' | 'encoder-decoder'
+  /** Grouped heads and rectangular matrices, or T5's relative bias and cross-attention. `layers`: of each side. */
+  open(layers?: number): Model
+  /** Two rows of different lengths and tasks, padded on the right; some labels are not learnt. */
+  readonly batch: LabelledBatch
+  /** What is generated from: one row, no labels. */
+  readonly text: Batch
+  /** What a decoder has generated from `text` when the cached run is compared. */
+  readonly continuation: readonly number[]
+}
+
+const tasks = [2, 0]
+
+export const decoderBed: Bed = {
+  name: 'decoder',
+  open: (layers = 2) => tinyDecoder({ layers }),
+  batch: {
+    ids: [
+      [5, 9, 2, 14, 8, 21, 3],
+      [7, 1, 19, 4, 30, 0, 0],
+    ],
+    mask: [
+      [1, 1, 1, 1, 1, 1, 1],
+      [1, 1, 1, 1, 1, 0, 0],
+    ],
+    labels: [
+      [-100, -100, 2, 14, 8, 21, 3],
+      [-100, 1, 19, 4, 30, -100, -100],
+    ],
+    tasks,
+  },
+  text: { ids: [[5, 9, 2, 14, 8]], tasks: [1] },
+  continuation: [21, 3, 17, 6],
+}
+
+export const encoderDecoderBed: Bed = {
+  name: 'encoder-decoder',
+  open: (layers = 2) => tinyEncoderDecoder({ numLayers: layers, numDecoderLayers: layers }),
+  batch: {
+    ids: [
+      [5, 9, 2, 14, 8, 21],
+      [7, 1, 19, 4, 0, 0],
+    ],
+    mask: [
+      [1, 1, 1, 1, 1, 1],
+      [1, 1, 1, 1, 0, 0],
+    ],
+    labels: [
+      [11, 3, -100, 26],
+      [6, 17, 1, -100],
+    ],
+    decoderIds: [
+      [0, 11, 3, 9],
+      [0, 6, 17, 0],
+    ],
+    decoderMask: [
+      [1, 1, 1, 1],
+      [1, 1, 1, 0],
+    ],
+    tasks,
+  },
+  text: { ids: [[5, 9, 2, 14, 8]], decoderIds: [[0]], tasks: [1] },
+  continuation: [21, 3, 17, 6],
+}
+
+export const beds: readonly Bed[] = [decoderBed, encoderDecoderBed]

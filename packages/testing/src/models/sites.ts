@@ -1,0 +1,81 @@
+import type { Dense, Run, Site } from '@graftjs/core'
+import { linear, rmsNorm, type StoredWeight } from '@graftjs/kernels'
+import type { VectorWeight, WeightSource } from '@graftjs/models'
+import { add, gather, linear as plainLinear, type Tensor } from '@graftjs/tensor'
+
+interface Dims {
+  readonly inDim: number
+  readonly outDim: number
+}
+
+/** Everything about a site but its kind. */
+export const placeAt = (path: string, layer: number, { inDim, outDim }: Dims) => ({
+  path,
+  layer,
+  role: path.split('.').at(-1)!,
+  inDim,
+  outDim,
+})
+
+/** y = x·Wᵀ + b from `<path>.weight` [out, in]. */
+export const linearSite = (
+  path: string,
+  layer: number,
+  weight: StoredWeight,
+  bias?: VectorWeight | undefined,
+): Site<'linear'> => ({
+  kind: 'linear',
+  ...placeAt(path, layer, { inDim: weight.shape[1]!, outDim: weight.shape[0]! }),
+  weight,
+  ...(bias && { bias: bias.data }),
+  apply: (x, { weight: w, bias: b }: Dense) => (b ? add(plainLinear(x, w), b) : plainLinear(x, w)),
+})
+
+export const normSite = (path: string, layer: number, weight: VectorWeight, eps: number): Site<'norm'> => ({
+  kind: 'norm',
+  ...placeAt(path, layer, { inDim: weight.shape[0]!, outDim: weight.shape[0]! }),
+  weight,
+  apply: (x, { weight: w }: Dense) => rmsNorm(x, w, eps),
+})
+
+/** Rows of `<path>.weight` [count, out]. */
+export const embeddingSite = (path: string, weight: StoredWeight): Site<'embedding'> => ({
+  kind: 'embedding',
+  ...placeAt(path, -1, { inDim: weight.shape[0]!, outDim: weight.shape[1]! }),
+  weight,
+  apply: (ids, { weight: w }: Dense) => gather(w, ids),
+})
+
+/** A linear site: the fused kernel where every patch is a low-rank product, the onion otherwise. */
+export const project = (site: Site<'linear'>, x: Tensor, run: Run): Tensor => {
+  const base = (input: Tensor, lowRank: { a: Tensor; b: Tensor; scale: number }[] = []): Tensor =>
+    linear(input, site.weight as StoredWeight, { ...(site.bias && { bias: site.bias }), lowRank })
+  const plan = run.plan(site)
+  if (plan === 'generic') return run.at(site, x, (input) => base(input))
+  return base(
+    x,
+    plan.map(({ a, b, scale }) => ({ a: a(), b: b(), scale })),
+  )
+}
+
+export const normed = (site: Site<'norm'>, x: Tensor, run: Run): Tensor =>
+  run.at(site, x, (input) => site.apply(input, { weight: (site.weight as VectorWeight).data }))
+
+export const embed = (site: Site<'embedding'>, ids: Tensor, run: Run): Tensor =>
+  run.at(site, ids, (rows) => (site.weight as StoredWeight).rows(rows))
+
+/** The source, and a way to free all that it gave. */
+export const owning = (source: WeightSource): WeightSource & { dispose(): void } => {
+  const given = new Set<StoredWeight | VectorWeight>()
+  const note = <W extends StoredWeight | VectorWeight>(weight: W): W => {
+    given.add(weight)
+    return weight
+  }
+  return {
+    matrix: (name, shape) => note(source.matrix(name, shape)),
+    vector: (name, size) => note(source.vector(name, size)),
+    dispose: () => {
+      for (const weight of given) weight.dispose()
+    },
+  }
+}

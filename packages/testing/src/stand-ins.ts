@@ -1,0 +1,40 @@
+import type { Method } from '@graftjs/core'
+import type { Promises } from './conformance/promises.ts'
+import {
+  full,
+  fusion,
+  hybrid,
+  hypernetwork,
+  ia3,
+  ladder,
+  lora,
+  prefix,
+  prompt,
+  promptMixture,
+  pTuning,
+  serialAdapter,
+  sideNetwork,
+  sparseRouter,
+  tokenRouting,
+  vera,
+} from './methods/index.ts'
+
+/** One method for every way to act, with what each promises: what a method author reads first. */
+export const standIns: readonly (readonly [Method, Promises])[] = [
+  [lora({ targets: 'all-linear' }), { identityAtStart: true, folds: true }],
+  [ia3(), { identityAtStart: true, folds: true, foldsToLora: true, learningRate: 0.2 }],
+  [full(), { identityAtStart: true, folds: true, foldsToLora: false }],
+  [vera({ targets: 'all-linear' }), { identityAtStart: true, folds: true, learningRate: 0.1 }],
+  [prefix(), {}],
+  [prompt(), { gains: 'rows', packs: ['decoder'] }],
+  [pTuning(), { gains: 'rows', packs: ['decoder'] }],
+  [serialAdapter(), { identityAtStart: true }],
+  [fusion({ a: serialAdapter(), b: serialAdapter({ bottleneck: 2 }) }), { identityAtStart: true }],
+  [ladder(), { identityAtStart: true, gains: 'none', leavesBackbone: true }],
+  [sideNetwork(), { identityAtStart: true, gains: 'none', leavesBackbone: true }],
+  [hypernetwork(), { identityAtStart: true }],
+  [sparseRouter(), { identityAtStart: true, caches: true }],
+  [tokenRouting(), { caches: false, packs: false }],
+  [promptMixture(), { gains: 'rows', caches: ['encoder-decoder'], packs: false }],
+  [hybrid(), { caches: false, packs: false }],
+]
