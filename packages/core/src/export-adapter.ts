@@ -1,6 +1,6 @@
 import { dispose, scope, type Tensor } from '@graftjs/tensor'
 import { GraftError } from '@graftjs/tensor/error'
-import type { Values } from './params.ts'
+import type { Value, Values } from './params.ts'
 import type { Tuned } from './tuned.ts'
 import type { Method } from './types.ts'
 
@@ -34,7 +34,5 @@ export const exportAdapter = async (tuned: Tuned, name = tuned.active): Promise<
   }
   return { method, tensors, reparam }
 }
-
-type Value = { readonly shape: readonly number[]; readonly data: Float32Array }
 
 const read = async (t: Tensor): Promise<Value> => ({ shape: t.shape, data: (await t.data()) as Float32Array })

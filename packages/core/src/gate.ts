@@ -1,7 +1,20 @@
-import { add, expandDims, mul, sub, type Tensor } from '@graftjs/tensor'
+import { add, mul, reshape, sub, type Tensor } from '@graftjs/tensor'
 import { GraftError } from '@graftjs/tensor/error'
 import { signed } from './all.ts'
-import type { Around, Gain, Heads, Kind, Method, Params, Patch, PatchAt, Refusal, Site, Stream } from './types.ts'
+import type {
+  Around,
+  Gain,
+  Heads,
+  Kind,
+  Method,
+  Model,
+  Params,
+  Patch,
+  PatchAt,
+  Refusal,
+  Site,
+  Stream,
+} from './types.ts'
 
 export interface GateOptions {
   /** What the gate cannot work with: one that pools over the sequence refuses `cache` and `packing`. */
@@ -11,13 +24,13 @@ export interface GateOptions {
 /** A method whose every patch has a gain, made for its site: a learned gate, a router's weight. */
 export const gated = (
   method: Method,
-  gate: (site: Site, params: Params) => Gain,
+  gate: (site: Site, params: Params, model: Model) => Gain,
   { refuses = [] }: GateOptions = {},
 ): Method => ({
   name: `gated(${method.name})`,
   config: { gated: { name: method.name, ...method.config } },
   attach: (model, params) =>
-    signed(method, model, params).map((patch) => scaled(patch, gate(patch.site, params), { refuses })),
+    signed(method, model, params).map((patch) => scaled(patch, gate(patch.site, params, model), { refuses })),
 })
 
 /** The patch times a gain that broadcasts against [B, T, 1]; exactly 0 is exactly what stands inside it. */
@@ -49,16 +62,19 @@ const fallback = (patch: PatchAt<Kind>, gain: Gain): PatchAt<Kind> => {
       const [from, to] = [y as Stream, z as Stream]
       return { ...to, hidden: between(from.hidden, to.hidden, gain(from.hidden, run)) }
     }
-    const heads = patch.site.kind === 'attention'
-    const g = gain(heads ? (input as Heads).x : (input as Tensor), run)
-    return between(y as Tensor, z as Tensor, heads ? expandDims(g, g.rank) : g)
+    const x = patch.site.kind === 'attention' ? (input as Heads).x : (input as Tensor)
+    return between(y as Tensor, z as Tensor, gain(x, run))
   }
   // A layer or sublayer may hold attention, whose cache would take the keys of both runs.
   const holds = patch.site.kind === 'layer' || patch.site.kind === 'sublayer'
   return { site: patch.site, around, runsTwice: true, refuses: holds ? ['cache'] : [] }
 }
 
-const between = (y: Tensor, z: Tensor, g: Tensor): Tensor => add(mul(sub(1, g), y), mul(g, z))
+/** (1 - g) y + g z, where g [B, T, 1] and y may have more axes behind its tokens (heads). */
+const between = (y: Tensor, z: Tensor, gain: Tensor): Tensor => {
+  const g = reshape(gain, [...gain.shape, ...new Array<number>(y.rank - gain.rank).fill(1)])
+  return add(mul(sub(1, g), y), mul(g, z))
+}
 
 const noGain = ({ by, site }: Pick<Patch, 'by' | 'site'>, what: string): GraftError =>
   new GraftError({

@@ -5,19 +5,25 @@ import type { StageRun } from './run.ts'
 import { applyStage, type Kept } from './stage.ts'
 import { stageState } from './stage-state.ts'
 import type { Leaf, Param, Stage, Stream } from './types.ts'
-import { currentWalk, spread } from './walk.ts'
+import { currentWalk, isActive, spread } from './walk.ts'
 
 /** The run forward: tape off, or with a tape of its own while `Call.keep` allows. */
 export const runFirst = (stage: Stage, s: Stream, run: StageRun, place: string): Kept => {
   const reads = new Map<Param, Tensor>()
   const state = stageState(place)
+  for (const leaf of leavesOf(s)) if (isConstant(s[leaf]!, run)) state.constants.add(s[leaf]!.id)
   const apply = (): Stream => applyStage(stage, s, run.within(state, s.frame))
   const { out, tape } = watching(
     (param, value) => reads.set(param, value),
     () => (isTaping() && mayKeep(run) ? recordWithin(run, apply) : { out: detached(apply), tape: undefined }),
   )
-  return { out, sameFrame: out.frame === s.frame, leaves: changed(s, out), reads, state, ...(tape && { tape }) }
+  const leaves = changed(s, out)
+  const moved = leaves.filter((leaf) => !state.constants.has(out[leaf]!.id))
+  return { out, sameFrame: out.frame === s.frame, leaves, moved, reads, state, ...(tape && { tape }) }
 }
+
+/** Inside another stage's first run there is no tape to ask. */
+const isConstant = (t: Tensor, { state }: StageRun): boolean => (isTaping() ? !isActive(t) : state.constants.has(t.id))
 
 const mayKeep = ({ call: { keep = 'none' } }: StageRun): boolean =>
   keep === 'all' || (typeof keep === 'number' && currentWalk()!.keptBytes < keep)

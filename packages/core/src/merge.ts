@@ -1,4 +1,4 @@
-import { scope } from '@graftjs/tensor'
+import { clone, scope } from '@graftjs/tensor'
 import { GraftError } from '@graftjs/tensor/error'
 import type { Patches } from './pass.ts'
 import type { Tuned } from './tuned.ts'
@@ -10,8 +10,12 @@ import type { Dense, Model, Patch, Site, Weighted } from './types.ts'
  */
 export const merge = (tuned: Tuned): Model => {
   const patches = requireFoldable(tuned.patches)
-  return tuned.model.withWeights((site) => scope(() => foldedAt(site, patches.get(site))))
+  return tuned.model.withWeights((site) => scope(() => owned(foldedAt(site, patches.get(site)))))
 }
+
+/** A fold may hand back a parameter itself: the new model needs a tensor of its own. */
+const owned = (folded: Dense | undefined): Dense | undefined =>
+  folded && { weight: clone(folded.weight), ...(folded.bias && { bias: clone(folded.bias) }) }
 
 /** The patches, each of which has a `fold` at a site that has a weight. */
 export const requireFoldable = (patches: Patches): Patches => {

@@ -44,7 +44,11 @@ export const watching = <T>(onRead: Reader, f: () => T): T => {
 }
 
 /** Values by path for parameters that are loaded instead of drawn. */
-export type Values = ReadonlyMap<string, { readonly shape: readonly number[]; readonly data: Float32Array }>
+export interface Value {
+  readonly shape: readonly number[]
+  readonly data: Float32Array
+}
+export type Values = ReadonlyMap<string, Value>
 
 export interface ParamsOptions {
   readonly seed: number
@@ -77,6 +81,7 @@ export const createParams = ({ seed, values, prefix = '' }: ParamsOptions): Para
     derive: (name, shape, make) => {
       const path = inner + name
       claim(path)
+      checkGiven(path, shape, values)
       const param = derivedParam(prefix + path, shape, make)
       const isGiven = (source: Param): boolean => !values || values.has(source.path.slice(prefix.length))
       if ([...param.sources].every(isGiven)) {
@@ -131,14 +136,14 @@ const storedParam = (path: string, shape: readonly number[], trainable: boolean,
 
 const derivedParam = (path: string, shape: readonly number[], make: () => Tensor): DerivedParam => {
   const sources = new Set<StoredParam>()
-  scope(() =>
+  scope(() => {
     checkShape(
       path,
       shape,
       watching((param) => sources.add(param as StoredParam), make),
       'a derived value',
-    ),
-  )
+    )
+  })
   const read = (): Tensor => {
     const value = currentPass()?.derived.get(param) ?? make()
     reader?.(param, value)
@@ -158,16 +163,19 @@ const drawn = (path: string, shape: readonly number[], init: Init, seed: number)
   checkShape(path, shape, init(shape, random(seed, path)), 'an initial value')
 
 const fromValues = (path: string, shape: readonly number[], values?: Values): Tensor | undefined => {
+  const given = checkGiven(path, shape, values)
+  return given && tensor(given.data, shape)
+}
+
+const checkGiven = (path: string, shape: readonly number[], values?: Values): Value | undefined => {
   const given = values?.get(path)
-  if (!given) return undefined
-  if (given.shape.join() !== shape.join())
-    throw new GraftError({
-      code: 'bad-shape',
-      culprit: path,
-      given: `shape [${given.shape}]`,
-      expected: `[${shape}]: is this the adapter of another model or of another rank?`,
-    })
-  return tensor(given.data, shape)
+  if (!given || given.shape.join() === shape.join()) return given
+  throw new GraftError({
+    code: 'bad-shape',
+    culprit: path,
+    given: `shape [${given.shape}]`,
+    expected: `[${shape}]: is this the adapter of another model or of another rank?`,
+  })
 }
 
 const missing = (path: string): never => {

@@ -25,7 +25,7 @@ export const pullStage = (p: Pull, dys: readonly (Tensor | null)[]): (Tensor | n
   const again = first.tape ? { tape: first.tape, out: first.out, state: first.state } : replay(p)
   spread(again.tape)
   if (!first.tape) refuseCaptured(stage.site.path, again.tape, [...wanted, ...first.reads.values()])
-  const outputs = [...first.leaves.map((leaf) => again.out[leaf]!), ...again.state.tallies.map(([, x]) => x)]
+  const outputs = [...first.moved.map((leaf) => again.out[leaf]!), ...again.state.tallies.map(([, x]) => x)]
   const seeds = outputs.flatMap((t, i) => (dys[i] ? [[t, dys[i]] as const] : []))
   return naming(stage.site.path, () => pullback(again.tape, seeds, { wanted }))
 }

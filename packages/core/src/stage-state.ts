@@ -15,6 +15,8 @@ export interface StageState {
   /** Notes a statistic; outside all stages it goes straight to those of the pass. */
   tally(t: Tally, x: Tensor): void
   readonly tallies: (readonly [Tally, Tensor])[]
+  /** Ids of tensors that stand at the stage's door, or came out of a frozen stage inside it: no parameter moves them. */
+  readonly constants: Set<number>
   /** What the stage inside a patched one made, call by call. */
   readonly inner: Kept[]
   /** In a replay, the nth of `inner`; undefined in a first run. */
@@ -36,6 +38,7 @@ export const stageState = (place: string, first?: StageState): StageState => {
       choices[at] ??= make()
       return choices[at]
     },
+    constants: new Set(),
     tallies,
     tally: (t, x) => {
       tallies.push([t, x])

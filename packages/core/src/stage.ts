@@ -16,6 +16,8 @@ export interface Kept {
   readonly sameFrame: boolean
   /** The leaves that it replaced; one passed on as it was needs no node. */
   readonly leaves: readonly Leaf[]
+  /** Those of them that a parameter may move. */
+  readonly moved: readonly Leaf[]
   readonly reads: ReadonlyMap<Param, Tensor>
   readonly state: StageState
   /** Its own tape, where `Call.keep` let it be kept. */
@@ -27,13 +29,21 @@ export interface Kept {
  * the tape that was kept) and pulls through; a stage that reads no live parameter and no active leaf leaves none.
  */
 export const runStage = (stage: Stage, s: Stream, run: StageRun, place = stage.site.path): Stream => {
-  if (!run.pass.staged) return applyStage(stage, s, run.within(stageState(place), s.frame))
+  if (!run.pass.staged) return runPlain(stage, s, run, place)
   const known = run.state.nextInner()
   if (!isTaping()) return known ? resume(known, s) : runInner(stage, s, run, place)
   const first = known ? { ...known, out: resume(known, s) } : runFirst(stage, s, run, place)
   leaveNode(stage, s, run, first)
-  passTallies(first, run)
+  passTallies(first.state, run)
   return first.out
+}
+
+/** No walk back comes, or not through stages. */
+const runPlain = (stage: Stage, s: Stream, run: StageRun, place: string): Stream => {
+  const state = stageState(place)
+  const out = applyStage(stage, s, run.within(state, s.frame))
+  passTallies(state, run)
+  return out
 }
 
 /** Inside the first run of a patched stage: its replay takes this result instead of running the layer a third time. */
@@ -42,7 +52,8 @@ const runInner = (stage: Stage, s: Stream, run: StageRun, place: string): Stream
   const first = runFirst(stage, s, run, place)
   const kept = Object.fromEntries(first.leaves.map((leaf) => [leaf, ledger.own(clone(first.out[leaf]!))]))
   run.state.inner.push({ ...first, out: { ...first.out, ...kept } })
-  passTallies(first, run)
+  if (isFrozen(stage, s, first)) for (const leaf of first.leaves) run.state.constants.add(first.out[leaf]!.id)
+  passTallies(first.state, run)
   return first.out
 }
 
@@ -52,7 +63,12 @@ const resume = (known: Kept, s: Stream): Stream => ({
   ...Object.fromEntries(known.leaves.map((leaf) => [leaf, known.out[leaf]])),
 })
 
-const passTallies = ({ state }: Kept, run: StageRun): void => {
+/** No parameter moves what it returns: a layer beside a side network. */
+const isFrozen = (stage: Stage, s: Stream, { reads, state }: Kept): boolean =>
+  stage.uses.every((leaf) => !s[leaf] || state.constants.has(s[leaf].id)) &&
+  [...reads.values()].every((value) => !isActive(value))
+
+const passTallies = (state: StageState, run: StageRun): void => {
   for (const [t, x] of state.tallies) run.state.tally(t, x)
 }
 
@@ -69,7 +85,7 @@ const leaveNode = (stage: Stage, s: Stream, run: StageRun, first: Kept): void =>
     ...ins.map((leaf) => [`leaf:${leaf}`, s[leaf]!] as const),
     ...live.map(([param, value]) => [param.path, value] as const),
   ]
-  const outputs = [...first.leaves.map((leaf) => first.out[leaf]!), ...first.state.tallies.map(([, x]) => x)]
+  const outputs = [...first.moved.map((leaf) => first.out[leaf]!), ...first.state.tallies.map(([, x]) => x)]
   pushNode({
     kernelName: `stage ${stage.site.path}`,
     inputs: Object.fromEntries(inputs),

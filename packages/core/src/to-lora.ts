@@ -1,7 +1,7 @@
 import { dispose, random, scope, sub, type Tensor } from '@graftjs/tensor'
 import { GraftError } from '@graftjs/tensor/error'
 import { denseAt, foldedAt, requireFoldable } from './merge.ts'
-import type { Values } from './params.ts'
+import type { Value, Values } from './params.ts'
 import { truncatedSvd } from './truncated-svd.ts'
 import type { Tuned } from './tuned.ts'
 import type { JsonObject, Patch, Site } from './types.ts'
@@ -40,8 +40,6 @@ export const toLora = async (tuned: Tuned, { r }: ToLoraOptions): Promise<LoraFi
   const targets = patches.map(([site]) => site.path)
   return { config: { peft_type: 'LORA', r, lora_alpha: r, target_modules: targets }, tensors, error }
 }
-
-type Value = { readonly shape: readonly number[]; readonly data: Float32Array }
 
 /** What the patches add to the site's weight, [out, in]. */
 const change = (site: Site, patches: readonly Patch[]): Tensor =>

@@ -102,23 +102,22 @@ function softmaxRow(row: usize, padded: i32, lse: usize): void {
     store<f32>(lse, f32.POSITIVE_INFINITY)
     return
   }
-  // Panels of keys are eight or sixteen wide.
-  let s = f32x4.splat(0)
-  let t = f32x4.splat(0)
+  // Summed in float64, where the order hardly ever tells: unseen keys in front of the others then change no bit of the result.
+  let s = f64x2.splat(0)
+  let t = f64x2.splat(0)
   const shift = f32x4.splat(most)
-  for (let j: i32 = 0; j < padded; j += 8) {
+  for (let j: i32 = 0; j < padded; j += 4) {
     const at = row + (<usize>j << 2)
     const e = exp4(f32x4.sub(v128.load(at), shift))
-    const f = exp4(f32x4.sub(v128.load(at, 16), shift))
     v128.store(at, e)
-    v128.store(at, f, 16)
-    s = f32x4.add(s, e)
-    t = f32x4.add(t, f)
+    s = f64x2.add(s, f64x2.promote_low_f32x4(e))
+    t = f64x2.add(t, f64x2.promote_low_f32x4(v128.shuffle<i32>(e, e, 2, 3, 2, 3)))
   }
-  const total = sum4(f32x4.add(s, t))
-  const inverse = f32x4.splat(f32(1) / total)
+  const both = f64x2.add(s, t)
+  const total = f64x2.extract_lane(both, 0) + f64x2.extract_lane(both, 1)
+  const inverse = f32x4.splat(f32(1 / total))
   for (let j: i32 = 0; j < padded; j += 4) v128.store(row + (<usize>j << 2), f32x4.mul(inverse, v128.load(row + (<usize>j << 2))))
-  store<f32>(lse, most + f32(Math.log(f64(total))))
+  store<f32>(lse, most + f32(Math.log(total)))
 }
 
 /** Task: one head of one row of the batch. */

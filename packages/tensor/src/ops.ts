@@ -65,7 +65,9 @@ export const split = (x: Tensor, sizes: number[] | number, axis = -1): Tensor[] 
 export const stack = (xs: Tensor[], axis = 0): Tensor => tf.stack(xs, axis)
 export const gather = (x: Tensor, indices: Tensor, axis = 0): Tensor => tf.gather(x, loose(indices), axis)
 export const tile = (x: Tensor, reps: number[]): Tensor => tf.tile(x, reps)
-export const oneHot = (x: Tensor, depth: number): Tensor => tf.cast(tf.oneHot(loose(x), depth), 'float32')
+/** 1 at the place of each index, as float32; a row of zeros for an index outside 0 … depth - 1. tfjs wants a depth of two. */
+export const oneHot = (x: Tensor, depth: number): Tensor =>
+  tf.cast(depth > 1 ? tf.oneHot(loose(x), depth) : tf.expandDims(tf.equal(x, 0), x.rank), 'float32')
 export const cast = (x: Tensor, dtype: DataType): Tensor => tf.cast(x, dtype)
 
 export const sum = (x: Tensor, axis?: number | number[], keepDims = false): Tensor => tf.sum(x, axis, keepDims)

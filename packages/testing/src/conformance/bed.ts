@@ -7,7 +7,7 @@ export type LabelledBatch = Batch & Required<Pick<Batch, 'labels'>>
 /** A model to try a method on, and rows that fit it. */
 export interface Bed {
   readonly name: 'decoder' | 'encoder-decoder'
-  /** Grouped heads and rectangular matrices, or T5's relative bias and cross-attention. `layers`: of each side. */
+  /** Grouped heads and rectangular matrices, or T5's relative bias and cross-attention. `layers` in all, half of them an encoder's where there is one. */
   open(layers?: number): Model
   /** Two rows of different lengths and tasks, padded on the right; some labels are not learnt. */
   readonly batch: LabelledBatch
@@ -43,7 +43,7 @@ export const decoderBed: Bed = {
 
 export const encoderDecoderBed: Bed = {
   name: 'encoder-decoder',
-  open: (layers = 2) => tinyEncoderDecoder({ numLayers: layers, numDecoderLayers: layers }),
+  open: (layers = 4) => tinyEncoderDecoder({ numLayers: layers / 2, numDecoderLayers: layers / 2 }),
   batch: {
     ids: [
       [5, 9, 2, 14, 8, 21],

@@ -4,17 +4,17 @@ import type { Bed } from './bed.ts'
 import { decode, nextOnly, whole } from './decode.ts'
 import { largestDifference, read } from './measure.ts'
 import { holds } from './promises.ts'
-import { type Check, fail, requireAtMost, requireRefusal, withTuned } from './subject.ts'
+import { type Check, fail, refuserOf, requireAtMost, requireRefusal, withTuned } from './subject.ts'
 
 /** With a cache, one token or several at a time, logits are those of the whole text; or the cache is refused by name. */
 export const cached: Check = (subject) =>
   withTuned(subject, async (tuned) => {
-    const { bed, method, promises } = subject
+    const { bed, promises } = subject
     const { continuation } = bed
     if (!holds(promises.caches, bed.name, true)) {
       const cache = createCache()
       const act = (): Promise<unknown> => read(() => forward(tuned, bed.text, { cache }).logits())
-      await requireRefusal(subject, 'with a cache', act, 'no-cache', [method.name])
+      await requireRefusal(subject, 'with a cache', act, 'no-cache', [refuserOf(tuned, 'cache')])
       cache.dispose()
       if (canCache(tuned)) fail(subject, 'canCache', 'true', 'false')
       const generated = await decode(subject, tuned, 4)

@@ -69,8 +69,7 @@ export const memoryGrowth: Check = async (subject) => {
   const { bed, promises } = subject
   const batch = long(bed)
   const [few, many] = [await peakOf(subject, batch, FEW), await peakOf(subject, batch, MANY)]
-  const layers = (MANY - FEW) * (bed.name === 'decoder' ? 1 : 2)
-  const each = (many - few) / layers / activationBytes(bed, batch)
+  const each = (many - few) / (MANY - FEW) / activationBytes(bed, batch)
   requireAtMost(subject, 'activations that one more layer costs', each, promises.activationsPerLayer ?? 2)
   return { 'per layer': each }
 }

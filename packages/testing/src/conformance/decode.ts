@@ -1,7 +1,7 @@
 import { type Batch, canCache, forward, type Tuned } from '@graftjs/core'
 import { createCache } from '@graftjs/models'
-import { read } from './measure.ts'
 import type { Bed } from './bed.ts'
+import { read } from './measure.ts'
 import type { Subject } from './subject.ts'
 
 /** Generates `count` tokens greedily from the bed's text, with a cache where the method allows one. */
@@ -30,4 +30,3 @@ export const whole = (bed: Bed, tokens: readonly number[]): Batch =>
 /** What a call with a cache is given after the first. */
 export const nextOnly = (bed: Bed, ...tokens: number[]): Batch =>
   bed.name === 'decoder' ? { ...bed.text, ids: [tokens] } : { ...bed.text, decoderIds: [tokens] }
-

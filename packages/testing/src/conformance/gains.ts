@@ -9,7 +9,11 @@ export const gains: Check = (subject) =>
     const { bed, method, promises } = subject
     const { gains: kind = 'any' } = promises
     const through = async (turn: Turn, value: number): Promise<Float32Array> => {
-      const copy = attach(model, withGain(method, turn, () => fill([1, 1, 1], value)), { seed: 1 })
+      const copy = attach(
+        model,
+        withGain(method, turn, () => fill([1, 1, 1], value)),
+        { seed: 1 },
+      )
       moveAll(copy)
       try {
         return await logitsOf(copy, bed.batch)
@@ -19,7 +23,7 @@ export const gains: Check = (subject) =>
     }
     const [base, own] = [await logitsOf(model, bed.batch), await logitsOf(tuned, bed.batch)]
     for (const [name, turn, possible] of [
-      ['scaled', scaled, kind === 'any'],
+      ['scaled', scaled, kind === 'any' || kind === 'generic'],
       ['onRows', onRows, kind !== 'none'],
     ] as const) {
       if (!possible) {
@@ -27,7 +31,8 @@ export const gains: Check = (subject) =>
         continue
       }
       const off = await through(turn, 0)
-      if (!sameBits(off, base)) fail(subject, `${name} by 0`, `off by ${largestDifference(off, base)}`, 'the base to the bit')
+      if (!sameBits(off, base))
+        fail(subject, `${name} by 0`, `off by ${largestDifference(off, base)}`, 'the base to the bit')
       requireAtMost(subject, `${name} by 1`, largestDifference(await through(turn, 1), own), 5e-6)
     }
     return undefined
@@ -39,4 +44,3 @@ const withGain = (method: Method, turn: Turn, gain: Gain): Method => ({
   ...method,
   attach: (model, params) => method.attach(model, params).map((patch) => turn({ by: method.name, ...patch }, gain)),
 })
-

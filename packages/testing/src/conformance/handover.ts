@@ -17,7 +17,8 @@ const threeSteps = (subject: Subject, during: boolean): Promise<Float32Array[]> 
   withTuned(subject, async (tuned) => {
     for (let n = 0; n < 3; n++) step(subject, tuned, during, n)
     const values: Float32Array[] = []
-    for (const param of tuned.params.all.values()) values.push(Float32Array.from((await param.value.data()) as Float32Array))
+    for (const param of tuned.params.all.values())
+      values.push(Float32Array.from((await param.value.data()) as Float32Array))
     return values
   })
 

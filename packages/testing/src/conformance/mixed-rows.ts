@@ -1,5 +1,7 @@
 import { type Call, forward } from '@graftjs/core'
+import { unstaged } from '@graftjs/core/check'
 import type { LabelledBatch } from './bed.ts'
+import { training } from './gradients.ts'
 import { gradientError, gradientsOf, largestDifference, meanLoss, read } from './measure.ts'
 import { type Check, moveAll, requireAtMost, requireRefusal, withTuned } from './subject.ts'
 
@@ -9,12 +11,16 @@ export const mixedRows: Check = (subject) =>
     const { bed, method, promises } = subject
     tuned.addAdapter('other', method, { seed: 7 })
     moveAll(tuned, 8, 'other')
-    const rows = ['default', null, 'other'] as const
+    const rows: (string | null)[] = ['default', null, 'other']
     const batch = three(bed.batch)
     const act = (call: Call): Promise<Float32Array> => read(() => forward(tuned, batch, call).logits())
     if (promises.gains === 'none') {
       await requireRefusal(subject, 'mixed rows', () => act({ adapter: rows }), 'no-gain', [method.name])
       return undefined
+    }
+    if (promises.gains === 'generic') {
+      await requireRefusal(subject, 'two of its adapters', () => act({ adapter: rows }), 'two-gates', [method.name])
+      rows[2] = null
     }
     const mixed = await act({ adapter: rows })
     const size = mixed.length / rows.length
@@ -24,13 +30,10 @@ export const mixedRows: Check = (subject) =>
       worst = Math.max(worst, largestDifference(part(mixed), part(await act({ adapter }))))
     }
     requireAtMost(subject, 'mixed rows against each alone', worst, 2e-5)
-    const first = only(batch, 0)
-    const gradients = async (adapter: NonNullable<Call['adapter']>) => {
-      const { grads } = await gradientsOf(() => meanLoss(tuned, first, { adapter }))
-      return new Map([...grads].filter(([path]) => !path.startsWith('other.')))
-    }
-    const error = gradientError(await gradients(rows), await gradients('default'))
-    requireAtMost(subject, 'gradients of mixed rows', error, 2e-5)
+    const loss = () => meanLoss(tuned, batch, { ...training, adapter: rows })
+    const { grads } = await gradientsOf(loss)
+    const whole = await unstaged(() => gradientsOf(loss))
+    requireAtMost(subject, 'gradients of mixed rows', gradientError(grads, whole.grads), 1e-5)
     return { mixed: worst }
   })
 
@@ -39,9 +42,3 @@ const three = (batch: LabelledBatch): LabelledBatch =>
   Object.fromEntries(
     Object.entries(batch).map(([key, rows]) => [key, [rows[0], rows[0], rows[1]]]),
   ) as unknown as LabelledBatch
-
-/** Learns from one row alone. */
-const only = (batch: LabelledBatch, row: number): LabelledBatch => ({
-  ...batch,
-  labels: batch.labels.map((labels, i) => (i === row ? labels : labels.map(() => -100))),
-})

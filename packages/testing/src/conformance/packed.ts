@@ -2,15 +2,17 @@ import { type Batch, forward, type Tuned } from '@graftjs/core'
 import type { Bed } from './bed.ts'
 import { largestDifference, read, sameBits } from './measure.ts'
 import { holds } from './promises.ts'
-import { type Check, fail, requireAtMost, requireRefusal, withTuned } from './subject.ts'
+import { type Check, fail, refuserOf, requireAtMost, requireRefusal, withTuned } from './subject.ts'
 
 /** Documents packed into one row do not see each other; or packing is refused by name. */
 export const packed: Check = (subject) =>
   withTuned(subject, async (tuned) => {
-    const { bed, method, promises } = subject
+    const { bed, promises } = subject
     const together = (first: readonly number[]) => logits(tuned, pack(bed, [first, documents[1]!]))
     if (!holds(promises.packs, bed.name, true)) {
-      await requireRefusal(subject, 'packed', () => together(documents[0]!), 'no-packing', [method.name])
+      await requireRefusal(subject, 'packed', () => together(documents[0]!), 'no-packing', [
+        refuserOf(tuned, 'packing'),
+      ])
       return undefined
     }
     const alone: number[] = []
@@ -41,7 +43,13 @@ const pack = ({ name }: Bed, list: readonly (readonly number[])[]): Batch => {
   if (name === 'decoder') return { ...rowOf(list), tasks }
   const encoder = rowOf(list)
   const decoder = rowOf(list.map((document) => document.map((id) => id + 1)))
-  return { ids: encoder.ids, segments: encoder.segments, decoderIds: decoder.ids, decoderSegments: decoder.segments, tasks }
+  return {
+    ids: encoder.ids,
+    segments: encoder.segments,
+    decoderIds: decoder.ids,
+    decoderSegments: decoder.segments,
+    tasks,
+  }
 }
 
 const logits = (tuned: Tuned, batch: Batch): Promise<Float32Array> => read(() => forward(tuned, batch).logits())

@@ -6,8 +6,11 @@ export interface Promises {
   readonly folds?: boolean
   /** It can be written as a LoRA: it changes weights of linear layers and nothing else. Default: as `folds`. */
   readonly foldsToLora?: boolean
-  /** `any`: a multiplier on it makes sense (`scaled`, `plus`, or the generic gate); `rows`: on or off by row alone; `none`. Default `any`. */
-  readonly gains?: 'any' | 'rows' | 'none'
+  /**
+   * `any`: its patches have a gain of their own (`plus`, `scaled`); `generic`: they are gated by the generic gate, so two
+   * such adapters cannot share a batch; `rows`: on or off by row alone; `none`. Default `any`.
+   */
+  readonly gains?: 'any' | 'generic' | 'rows' | 'none'
   /** It runs with a cache. Default true. */
   readonly caches?: boolean | BedNames
   /** It runs on packed rows. Default true. */

@@ -33,4 +33,3 @@ const codeOf = (what: string): string => (what.includes('shape') ? 'bad-shape' :
 const without = (values: Values, path: string): Values => new Map([...values].filter(([key]) => key !== path))
 
 const free = (tuned: Tuned): void => tuned.dispose()
-

@@ -1,4 +1,4 @@
-import { attach, type Method, type Model, type Tuned } from '@graftjs/core'
+import { attach, type Method, type Model, type Refusal, type StoredParam, type Tuned } from '@graftjs/core'
 import { add, random, scope, tensor } from '@graftjs/tensor'
 import { GraftError } from '@graftjs/tensor/error'
 import type { Bed } from './bed.ts'
@@ -37,8 +37,9 @@ export const withTuned = async <T>(
 }
 
 /** Adds noise to every parameter, so that no zero of the start hides a fault. */
-export const moveAll = (tuned: Tuned, seed = 2, name = tuned.active): void => {
+export const moveAll = (tuned: Tuned, seed = 2, name = tuned.active, only = (_: StoredParam) => true): void => {
   for (const [path, param] of tuned.adapter(name!).params.all) {
+    if (!only(param)) continue
     const noise = random(seed, path).fill(new Float32Array(param.value.size), 'normal')
     param.set(
       scope(() =>
@@ -84,3 +85,7 @@ export const requireRefusal = async (
   if (given === code && names.every((name) => message.includes(name))) return
   fail(subject, what, `${given ?? 'no code'}: ${message}`, `an error ${code} that names ${names.join(' and ')}`)
 }
+
+/** The method, or the part of it, that an error about `what` must name. */
+export const refuserOf = (tuned: Tuned, what: Refusal): string =>
+  [...tuned.patches.values()].flat().find((patch) => patch.refuses?.includes(what))?.by ?? 'a patch that refuses it'

@@ -9,17 +9,24 @@ export const ladder = ({ dim = 3 }: { dim?: number } = {}): Method => ({
   name: 'ladder',
   config: { dim },
   attach: (model, params) => {
-    const rungs = sitesOf(model, 'layer').map((site) => {
-      const rung = params.add(`${site.path}.rung.weight`, [dim, site.outDim], gaussian(0.4))
-      const step = params.add(`${site.path}.step.weight`, [dim, dim], gaussian(0.5))
-      return around(site, (s, next) => {
-        const out = next(s)
-        const fed = linear(out.hidden, rung()) // [B, T, dim]
-        // Where tokens begin (the embedding, a decoder) there is no side to carry on.
-        const carried = site.layer >= 0 && s.side
-        return { ...out, side: tanh(carried ? add(linear(carried, step()), fed) : fed) }
+    // An encoder's result reaches the decoder's rungs through the frozen layers: it needs no ladder of its own.
+    const encoder = new Set([model.embed, ...model.stages].filter((stage) => stage.once).map((stage) => stage.site))
+    const rungs = sitesOf(model, 'layer')
+      .filter((site) => !encoder.has(site))
+      .map((site) => {
+        const rung = params.add(`${site.path}.rung.weight`, [dim, site.outDim], gaussian(0.4))
+        if (site.layer < 0)
+          // where tokens become embeddings, the side begins
+          return around(site, (s, next) => {
+            const out = next(s)
+            return { ...out, side: tanh(linear(out.hidden, rung())) } // [B, T, dim]
+          })
+        const step = params.add(`${site.path}.step.weight`, [dim, dim], gaussian(0.5))
+        return around(site, (s, next) => {
+          const out = next(s)
+          return { ...out, side: tanh(add(linear(s.side!, step()), linear(out.hidden, rung()))) }
+        })
       })
-    })
     const up = params.add('ladder.up.weight', [model.backbone.outDim, dim], zeros)
     const end = around(model.backbone, (s, next) => {
       const out = next(s)

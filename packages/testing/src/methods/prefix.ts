@@ -1,5 +1,29 @@
-import { around, type Gain, gaussian, type Heads, type Method, type PatchAt, product, type Site, sitesOf } from '@graftjs/core'
-import { add, cast, concat, equal, linear, mul, ones, reshape, scalar, slice, type Tensor, tanh } from '@graftjs/tensor'
+import {
+  around,
+  type Gain,
+  gaussian,
+  type Heads,
+  type Method,
+  type PatchAt,
+  product,
+  type Site,
+  sitesOf,
+} from '@graftjs/core'
+import {
+  add,
+  cast,
+  concat,
+  detached,
+  equal,
+  linear,
+  mul,
+  ones,
+  reshape,
+  scalar,
+  slice,
+  type Tensor,
+  tanh,
+} from '@graftjs/tensor'
 import { GraftError } from '@graftjs/tensor/error'
 
 /**
@@ -44,7 +68,7 @@ const prefixPatch = (
         const shared = mul(reshape(rows, [1, -1, count, dim]), ones([batch, 1, 1, 1]))
         return concat([g ? mul(shared, g) : shared, own], 1)
       }
-      const keySegments = concat([prefixSegments(heads, k.shape[0]!, g), heads.keySegments], 1)
+      const keySegments = concat([detached(() => prefixSegments(heads, k.shape[0]!, g)), heads.keySegments], 1)
       return next({
         ...heads,
         k: inFront(heads.k, k),

@@ -15,10 +15,10 @@ import {
   maximum,
   mul,
   notEqual,
+  ones,
   range,
   reshape,
   sub,
-  sum,
   type Tensor,
   transpose,
 } from '@graftjs/tensor'
@@ -36,7 +36,9 @@ const softmaxOver = (scores: Tensor, seen: Tensor): Tensor => {
   const masked = sub(scores, mul(sub(1, seen), 1e30))
   const highest = detached(() => max(masked, 3, true)) // shifts all alike, so it takes no gradient
   const weights = mul(exp(sub(masked, highest)), seen)
-  return div(weights, maximum(sum(weights, 3, true), 1)) // the sum is at least 1 where any key is seen
+  // A product adds in the order of the keys, so that unseen ones change no bit wherever they stand.
+  const total = matMul(weights, ones([weights.shape[3]!, 1]))
+  return div(weights, maximum(total, 1)) // at least 1 where any key is seen
 }
 
 /** 1 where the query sees the key, [B, 1, T, S]. */
