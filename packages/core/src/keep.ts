@@ -1,4 +1,4 @@
-import { currentTape, detached, isTaping, memory, record, type TapeNode, type Tensor } from '@graftjs/tensor'
+import { currentTape, detached, isTaping, record, type TapeNode, type Tensor } from '@graftjs/tensor'
 import { releaseTape } from './ledger.ts'
 import { watching } from './params.ts'
 import type { StageRun } from './run.ts'
@@ -32,20 +32,25 @@ const mayKeep = ({ call: { keep = 'none' } }: StageRun): boolean =>
 const recordWithin = (run: StageRun, apply: () => Stream): { out: Stream; tape: TapeNode[] | undefined } => {
   const walk = currentWalk()!
   const { keep: limit } = run.call
-  const [bytes, kept] = [memory().bytes, walk.keptBytes]
   // A stage inside this one asks what is active, and sees its own tape alone.
   spread(currentTape())
   const { out, tape } = record((nodes) => {
     walk.ledger.ownTape(nodes)
     return { out: apply(), tape: nodes }
   })
-  // A stage inside this one has counted itself already; its bytes are among these.
-  walk.keptBytes = kept + memory().bytes - bytes
+  walk.keptBytes += tapeBytes(tape)
   if (typeof limit !== 'number' || walk.keptBytes <= limit) return { out, tape }
   // The budget is full from here on: what follows is not tried.
   walk.keptBytes = limit
   releaseTape(tape)
   return { out, tape: undefined }
+}
+
+/** Of what the tape's own ops made and it still holds; a buffer that several handles share counts once. */
+const tapeBytes = (tape: readonly TapeNode[]): number => {
+  const made = new Set(tape.flatMap(({ outputs }) => outputs.map((t) => t.dataId)))
+  const held = new Map(tape.flatMap(({ saved = [] }) => saved.map((t) => [t.dataId, t] as const)))
+  return [...held].reduce((bytes, [id, t]) => bytes + (made.has(id) ? t.size * 4 : 0), 0)
 }
 
 export const changed = (before: Stream, after: Stream): Leaf[] =>

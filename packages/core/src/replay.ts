@@ -1,4 +1,5 @@
 import { clone, detached, isTensor, keep, record, type TapeNode, type Tensor } from '@graftjs/tensor'
+import { releaseTape } from './ledger.ts'
 import type { StageRun } from './run.ts'
 import { applyStage, type Kept, naming } from './stage.ts'
 import { stageState } from './stage-state.ts'
@@ -28,6 +29,13 @@ export const pullStage = (p: Pull, dys: readonly (Tensor | null)[]): (Tensor | n
   const outputs = [...first.moved.map((leaf) => again.out[leaf]!), ...again.state.tallies.map(([, x]) => x)]
   const seeds = outputs.flatMap((t, i) => (dys[i] ? [[t, dys[i]] as const] : []))
   return naming(stage.site.path, () => pullback(again.tape, seeds, { wanted }))
+}
+
+/** Looks for captured tensors alone: runs the stage once more with a tape, and drops it. */
+export const checkCaptured = (p: Pull): void => {
+  const { tape } = replay(p)
+  refuseCaptured(p.stage.site.path, tape, [...p.first.reads.values()])
+  releaseTape(tape)
 }
 
 /** The stage once more, with a tape, on the same course as before. */

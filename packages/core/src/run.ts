@@ -28,7 +28,7 @@ export const createRun = (
     pass,
     state,
     frame,
-    at: (site, input, base) => inPass(pass, () => onion(patches, site, input, base, run)),
+    at: (site, input, base) => inPass(pass, () => onion(pass.patches, site, input, base, run)),
     with: (key, value) => createRun(pass, state, frame, new Map(values).set(key, value)),
     get: <T>(key: Key<T>): T => (values.has(key) ? (values.get(key) as T) : key.none),
     dropout: (x, rate) => {
@@ -60,9 +60,11 @@ const onion = <K extends Kind>(
   site: Site<K>,
   input: Flow[K]['in'],
   base: (input: Flow[K]['in'], run: Run) => Flow[K]['out'],
-  run: Run,
+  run: StageRun,
 ): Flow[K]['out'] => {
+  const { state } = run
   const here = (patches.get(site as Site) ?? []) as unknown as readonly PatchAt<K>[]
+  if (here.length > 0) state.patched = true
   // `run` given to `next` replaces the run of everything inside.
   const through = here.reduceRight<Next<K>>(
     (next, patch) =>

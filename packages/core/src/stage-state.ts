@@ -7,6 +7,8 @@ import type { Tally } from './types.ts'
 export interface StageState {
   /** Names the stage's random streams. */
   readonly place: string
+  /** A patch stands somewhere inside. */
+  patched: boolean
   /** Dropout masks drawn so far. */
   draws: number
   /** The nth discrete choice: made in the first run, repeated in the replay. */
@@ -31,6 +33,7 @@ export const stageState = (place: string, first?: StageState): StageState => {
   let [chosen, called] = [0, 0]
   return {
     place,
+    patched: false,
     draws: 0,
     choices,
     choice: (make) => {

@@ -3,7 +3,7 @@ import { GraftError, isGraftError } from '@graftjs/tensor/error'
 import { refusePromise } from './guard.ts'
 import { runFirst } from './keep.ts'
 import { releaseTape } from './ledger.ts'
-import { holdStream, pullStage } from './replay.ts'
+import { checkCaptured, holdStream, pullStage } from './replay.ts'
 import type { StageRun } from './run.ts'
 import { type StageState, stageState } from './stage-state.ts'
 import type { Leaf, Param, Stage, Stream } from './types.ts'
@@ -77,6 +77,8 @@ const leaveNode = (stage: Stage, s: Stream, run: StageRun, first: Kept): void =>
   const live = [...first.reads].filter(([, value]) => isActive(value))
   if (first.tape) refuseCaptured(stage.site.path, first.tape, [...ins.map((leaf) => s[leaf]!), ...first.reads.values()])
   if (live.length + ins.length === 0) {
+    // No walk comes here to find a captured tensor, and its gradient would be lost in silence.
+    if (first.state.patched && !first.tape) checkCaptured({ stage, run, first, from: s, ins, live: [] })
     releaseKept(first)
     return
   }

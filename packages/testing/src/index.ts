@@ -1,4 +1,5 @@
 export * from './conformance/index.ts'
+export * from './executor/index.ts'
 export * as methods from './methods/index.ts'
 export { type TinyDecoderOptions, tinyDecoder } from './models/decoder.ts'
 export {

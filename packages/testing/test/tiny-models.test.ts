@@ -40,6 +40,7 @@ const config: EncoderDecoderConfig = {
   layerNormEpsilon: 1e-6,
   tieWordEmbeddings: true,
   bias: 'feed-forward',
+  denseActFn: 'relu',
 }
 const source = [7, 3, 28, 11, 2, 19, 5, 8, 23, 1]
 const target = [0, 14, 9, 26, 4, 17, 21, 6, 12, 10, 25]

@@ -43,7 +43,7 @@ export const decoderBed: Bed = {
 
 export const encoderDecoderBed: Bed = {
   name: 'encoder-decoder',
-  open: (layers = 4) => tinyEncoderDecoder({ numLayers: layers / 2, numDecoderLayers: layers / 2 }),
+  open: (layers = 4) => tinyEncoderDecoder({ numLayers: layers / 2, numDecoderLayers: layers / 2, denseActFn: 'silu' }),
   batch: {
     ids: [
       [5, 9, 2, 14, 8, 21],

@@ -8,12 +8,14 @@ import { serialAdapter } from './serial-adapter.ts'
  * UniPELT's shape (Mao et al. 2022): LoRA, adapters and prefixes, each behind a learned gate. LoRA's and the adapters'
  * gates are of every token; a prefix has no tokens, so its gate is of the row, and with it the whole text is needed.
  */
-export const hybrid = (): Method =>
-  all(
+export const hybrid = (): Method => ({
+  ...all(
     gated(prefix({ tokens: 2 }), rowGate, { refuses: ['cache', 'packing'] }),
     gated(serialAdapter(), tokenGate),
     gated(lora(), tokenGate),
-  )
+  ),
+  name: 'hybrid',
+})
 
 const tokenGate = (site: Site, params: Params): Gain => {
   const w = params.add(`${site.path}.gate.weight`, [1, site.inDim], gaussian(0.5))

@@ -1,6 +1,6 @@
 import type { Heads, Run, Site, Stream } from '@graftjs/core'
 import { residual } from '@graftjs/kernels'
-import { relu, reshape, type Tensor } from '@graftjs/tensor'
+import { relu, reshape, silu, type Tensor } from '@graftjs/tensor'
 import { attend } from './attend.ts'
 import { normed, project } from './sites.ts'
 
@@ -63,9 +63,12 @@ export const crossAttention = (at: AttentionSites, heads: number, s: Stream, run
     return project(at.o, merged(r.at(at.attention, given, (h) => attend(h))), r)
   })
 
-/** x + wo relu(wi norm x). */
-export const feedForward = (at: FeedForwardSites, x: Tensor, run: Run): Tensor =>
-  preNorm(at, x, run, (h, r) => project(at.wo, relu(project(at.wi, h, r)), r))
+/** x + wo f(wi norm x). */
+export const feedForward = (at: FeedForwardSites, f: Activation, x: Tensor, run: Run): Tensor =>
+  preNorm(at, x, run, (h, r) => project(at.wo, activations[f](project(at.wi, h, r)), r))
+
+const activations = { relu, silu }
+export type Activation = keyof typeof activations
 
 /** [B, T, H·D] -> [B, T, H, D]. */
 const inHeads = (x: Tensor, heads: number): Tensor => {

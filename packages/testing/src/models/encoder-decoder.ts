@@ -3,7 +3,7 @@ import { crossEntropy, type StoredWeight } from '@graftjs/kernels'
 import { beginEncoderDecoder, labelRows, nllFromLogits, replacedSource, type WeightSource } from '@graftjs/models'
 import { clone, mul, reshape, slice, type Tensor } from '@graftjs/tensor'
 import { randomSource } from '../random-source.ts'
-import { crossAttention, feedForward, type SelfAttention, selfAttention } from './block.ts'
+import { type Activation, crossAttention, feedForward, type SelfAttention, selfAttention } from './block.ts'
 import { type BlockSites, flatSites, sideSites } from './encoder-decoder-sites.ts'
 import { relativeBias } from './relative-bias.ts'
 import { embed, embeddingSite, linearSite, normed, owning, placeAt, project } from './sites.ts'
@@ -25,6 +25,8 @@ export interface EncoderDecoderConfig {
   readonly tieWordEmbeddings: boolean
   /** Linear sites with a bias, which T5's have not: wi and wo (the default), all but lm_head (true), or none. */
   readonly bias: boolean | 'feed-forward'
+  /** T5's is `relu`; a smooth one serves finite differences. */
+  readonly denseActFn: Activation
 }
 
 export interface TinyEncoderDecoderOptions extends Partial<EncoderDecoderConfig> {
@@ -47,6 +49,7 @@ export const tinyEncoderDecoder = ({ seed = 0, ...options }: TinyEncoderDecoderO
     layerNormEpsilon: 1e-6,
     tieWordEmbeddings: true,
     bias: 'feed-forward',
+    denseActFn: 'relu',
     ...options,
   }
   return encoderDecoder(config, randomSource(seed), config.tieWordEmbeddings)
@@ -101,7 +104,7 @@ const encoderDecoder = (c: EncoderDecoderConfig, source: WeightSource, tied: boo
     of.map((block) => ({
       site: block.layer,
       uses: block.cross ? ['hidden', 'memory'] : ['hidden'],
-      apply: (s, run) => blockOf(block, attention, s, run),
+      apply: (s, run) => blockOf(block, attention, c.denseActFn, s, run),
     }))
   return {
     type: 't5',
@@ -130,12 +133,13 @@ const encoderDecoder = (c: EncoderDecoderConfig, source: WeightSource, tied: boo
 const blockOf = (
   { self, cross, feedForward: ff }: BlockSites,
   attention: SelfAttention,
+  activation: Activation,
   s: Stream,
   run: Run,
 ): Stream => {
   const x = selfAttention(self, attention, s, run)
   const y = cross ? crossAttention(cross, attention.heads, { ...s, hidden: x }, run) : x
-  return { ...s, hidden: feedForward(ff, y, run) }
+  return { ...s, hidden: feedForward(ff, activation, y, run) }
 }
 
 /**
