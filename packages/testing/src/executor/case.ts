@@ -23,8 +23,12 @@ export const executorCase = (name: string, run: () => Promise<void> | void): Exe
 export const { batch } = decoderBed
 
 /** Opens the tiny decoder with the method on it, parameters moved, and frees both. */
-export const on = async <T>(method: Method, use: (tuned: Tuned, model: Model) => Promise<T> | T): Promise<T> => {
-  const model = decoderBed.open()
+export const on = async <T>(
+  method: Method,
+  use: (tuned: Tuned, model: Model) => Promise<T> | T,
+  layers?: number,
+): Promise<T> => {
+  const model = decoderBed.open(layers)
   try {
     const tuned = attach(model, method, { seed: 1 })
     try {
