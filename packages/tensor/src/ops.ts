@@ -67,8 +67,12 @@ export const gather = (x: Tensor, indices: Tensor, axis = 0): Tensor => tf.gathe
 export const tile = (x: Tensor, reps: number[]): Tensor => tf.tile(x, reps)
 /** 1 at the place of each index, as float32; a row of zeros for an index outside 0 … depth - 1. tfjs wants a depth of two. */
 export const oneHot = (x: Tensor, depth: number): Tensor =>
-  tf.cast(depth > 1 ? tf.oneHot(loose(x), depth) : tf.expandDims(tf.equal(x, 0), x.rank), 'float32')
-export const cast = (x: Tensor, dtype: DataType): Tensor => tf.cast(x, dtype)
+  depth > 1 ? tf.oneHot(loose(x), depth, 1, 0, 'float32') : cast(tf.expandDims(tf.equal(x, 0), x.rank), 'float32')
+export const cast = (x: Tensor, dtype: DataType): Tensor => {
+  const y = tf.cast(x, dtype)
+  // tfjs's webgpu only relabels ints as floats, and its transpose of such a tensor does not compile; a product copies.
+  return dtype === 'float32' && x.dtype !== 'float32' && tf.getBackend() === 'webgpu' ? tf.mul(y, 1) : y
+}
 
 export const sum = (x: Tensor, axis?: number | number[], keepDims = false): Tensor => tf.sum(x, axis, keepDims)
 export const mean = (x: Tensor, axis?: number | number[], keepDims = false): Tensor => tf.mean(x, axis, keepDims)

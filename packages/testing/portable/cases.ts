@@ -1,3 +1,4 @@
+import { conformanceCases } from './conformance-cases.ts'
 import { deviceCases } from './device-cases.ts'
 import { environmentCases } from './environment-cases.ts'
 import { kernelCases } from './kernel-cases.ts'
@@ -8,5 +9,5 @@ export const cases = (target: Target): PortableCase[] => [
   ...environmentCases(target),
   ...kernelCases(target),
   ...deviceCases(),
-  // ── Conformance (every method × a model): `...conformanceCases(target.backend)` of '@graftjs/testing' goes here. ──
+  ...conformanceCases(target),
 ]

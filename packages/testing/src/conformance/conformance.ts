@@ -1,5 +1,6 @@
 import type { Method } from '@graftjs/core'
 import { memory } from '@graftjs/tensor'
+import { backends } from './backends.ts'
 import { type Bed, beds } from './bed.ts'
 import { cached } from './cached.ts'
 import { counters, memoryGrowth } from './counters.ts'
@@ -33,6 +34,7 @@ export const checks = {
   trains,
   saving,
   merging,
+  backends,
 } satisfies Record<string, Check>
 export type CheckName = keyof typeof checks
 
