@@ -1,16 +1,17 @@
-import { currentTape, detached, isTaping, record, type TapeNode, type Tensor } from '@graftjs/tensor'
+import { detached, isTaping, record, type TapeNode, type Tensor } from '@graftjs/tensor'
 import { releaseTape } from './ledger.ts'
 import { watching } from './params.ts'
 import type { StageRun } from './run.ts'
 import { applyStage, type Kept } from './stage.ts'
 import { stageState } from './stage-state.ts'
 import type { Leaf, Param, Stage, Stream } from './types.ts'
-import { currentWalk, isActive, spread } from './walk.ts'
+import { currentWalk, isActive } from './walk.ts'
 
 /** The run forward: tape off, or with a tape of its own while `Call.keep` allows. */
 export const runFirst = (stage: Stage, s: Stream, run: StageRun, place: string): Kept => {
   const reads = new Map<Param, Tensor>()
   const state = stageState(place)
+  // Asked before a tape of the stage's own opens: a stage inside it would see that one alone.
   for (const leaf of leavesOf(s)) if (isConstant(s[leaf]!, run)) state.constants.add(s[leaf]!.id)
   const apply = (): Stream => applyStage(stage, s, run.within(state, s.frame))
   const { out, tape } = watching(
@@ -32,8 +33,6 @@ const mayKeep = ({ call: { keep = 'none' } }: StageRun): boolean =>
 const recordWithin = (run: StageRun, apply: () => Stream): { out: Stream; tape: TapeNode[] | undefined } => {
   const walk = currentWalk()!
   const { keep: limit } = run.call
-  // A stage inside this one asks what is active, and sees its own tape alone.
-  spread(currentTape())
   const { out, tape } = record((nodes) => {
     walk.ledger.ownTape(nodes)
     return { out: apply(), tape: nodes }

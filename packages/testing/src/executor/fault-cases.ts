@@ -137,6 +137,22 @@ const faultCase = ({ name, method, code, says, keep = 'none', cause = false }: F
 
 /** What no single patch is to blame for. */
 const callFaults: readonly ExecutorCase[] = [
+  executorCase('a fault: a tensor of the loss, in a stage with a gradient of its own', () => {
+    const held: { factor?: Tensor } = {}
+    const capturing = faulty('capturing', (model, params) => {
+      params.add('g', [1], gaussian(1))
+      return [plus(linears(model, ['q_proj'])[0]!, (_x, y) => (held.factor ? mul(y, held.factor) : y))]
+    })
+    return on(all(capturing, lora()), async (tuned) => {
+      const loss = (): Tensor => {
+        held.factor = mul(tuned.params.all.get('g')!(), 2)
+        return meanLoss(tuned, batch)
+      }
+      const error = await thrownBy(() => backward(loss, () => {}))
+      expect(error.code, 'captured-tensor', error.message)
+      expect(/^model\.layers\.0: .* made outside this stage/.test(error.message), true, error.message)
+    })
+  }),
   executorCase('a fault: a cache while training', () =>
     on(lora(), async (tuned) => {
       const cache = createCache()
