@@ -1,11 +1,12 @@
-import type { Dense, Frame, Heads, Model, Output, Run, Site, Stage, Stream } from '@graftjs/core'
-import { attention, crossEntropy, linear, residual, rmsNorm, rope, type StoredWeight, swiglu } from '@graftjs/kernels'
-import { add, gather, linear as plainLinear, reshape, slice, type Tensor } from '@graftjs/tensor'
+import type { Frame, Heads, Model, Output, Run, Site, Stage, Stream } from '@graftjs/core'
+import { attention, crossEntropy, residual, rope, type StoredWeight, swiglu } from '@graftjs/kernels'
+import { reshape, slice, type Tensor } from '@graftjs/tensor'
 import { beginFrame } from './begin-frame.ts'
 import { labelRows, nllFromLogits } from './nll.ts'
 import { replacedSource } from './replaced-source.ts'
 import { type RopeTables, ropeTables } from './rope-tables.ts'
-import type { VectorWeight } from './vector-weight.ts'
+import { embed, embeddingSite, linearSite, normed, normSite, owning, placeAt, project } from './sites.ts'
+import type { WeightSource } from './weight-source.ts'
 
 export interface LlamaConfig {
   readonly vocabSize: number
@@ -21,46 +22,21 @@ export interface LlamaConfig {
   readonly tieWordEmbeddings: boolean
 }
 
-/** Where the weights come from: by the name that the checkpoint of transformers gives them. The model frees what it takes. */
-export interface WeightSource {
-  matrix(name: string, shape: readonly [number, number]): StoredWeight
-  vector(name: string, size: number): VectorWeight
-}
-
 /** Llama (Touvron et al. 2023): pre-norm, rotary positions, grouped heads, SwiGLU. SmolLM2 is one. */
 export const llama = (config: LlamaConfig, source: WeightSource): Model => {
+  const { vocabSize, hiddenSize: d, rmsNormEps } = config
+  const weights = owning(source)
   const tables = ropeTables(config.headDim, config.ropeTheta, config.maxPositionEmbeddings)
-  const embedTokens = embeddingSite(source.matrix('model.embed_tokens.weight', [config.vocabSize, config.hiddenSize]))
-  const layers = Array.from({ length: config.numHiddenLayers }, (_, i) => layerSites(config, source, i))
-  const finalNorm = normSite('model.norm', -1, source.vector('model.norm.weight', config.hiddenSize), config.rmsNormEps)
+  const embedTokens = embeddingSite('model.embed_tokens', weights.matrix('model.embed_tokens.weight', [vocabSize, d]))
+  const layers = Array.from({ length: config.numHiddenLayers }, (_, i) => layerSites(config, weights, i))
+  const finalNorm = normSite('model.norm', -1, weights.vector('model.norm.weight', d), rmsNormEps)
   const output = config.tieWordEmbeddings
     ? (embedTokens.weight as StoredWeight)
-    : source.matrix('lm_head.weight', [config.vocabSize, config.hiddenSize])
+    : weights.matrix('lm_head.weight', [vocabSize, d])
   const lmHead = linearSite('lm_head', -1, output)
-  const backbone: Site<'backbone'> = {
-    kind: 'backbone',
-    path: 'model',
-    layer: -1,
-    role: 'model',
-    inDim: config.hiddenSize,
-    outDim: config.hiddenSize,
-  }
-  const headSite: Site<'head'> = {
-    kind: 'head',
-    path: 'head',
-    layer: -1,
-    role: 'head',
-    inDim: config.hiddenSize,
-    outDim: config.vocabSize,
-  }
-  const embedSite: Site<'layer'> = {
-    kind: 'layer',
-    path: 'model.embed',
-    layer: -1,
-    role: 'embed',
-    inDim: 1,
-    outDim: config.hiddenSize,
-  }
+  const embedSite: Site<'layer'> = { kind: 'layer', ...placeAt('model.embed', -1, { inDim: 1, outDim: d }) }
+  const backbone: Site<'backbone'> = { kind: 'backbone', ...placeAt('model', -1, { inDim: d, outDim: d }) }
+  const headSite: Site<'head'> = { kind: 'head', ...placeAt('head', -1, { inDim: d, outDim: vocabSize }) }
   const sites: Site[] = [
     embedTokens,
     embedSite,
@@ -80,21 +56,20 @@ export const llama = (config: LlamaConfig, source: WeightSource): Model => {
     embed: {
       site: embedSite,
       uses: [],
-      apply: (s, run) => ({ ...s, hidden: run.at(embedTokens, s.frame.ids, (ids) => embed(embedTokens, ids)) }),
+      apply: (s, run) => ({ ...s, hidden: embed(embedTokens, s.frame.ids, run) }),
     },
     stages: layers.map(
       (l): Stage => ({ site: l.layer, uses: ['hidden'], apply: (s, run) => layer(config, l, tables, s, run) }),
     ),
     head: { site: headSite, apply: (s, run) => head(finalNorm, lmHead, config, s, run) },
     withWeights: (replace) => {
-      const source = replacedSource(sites, replace)
+      const next = replacedSource(sites, replace)
       // Tied matrices part where one of them is replaced; where both are, each has its own.
-      const tied = config.tieWordEmbeddings && !source.has(embedTokens) && !source.has(lmHead)
-      return llama({ ...config, tieWordEmbeddings: tied }, source)
+      const tied = config.tieWordEmbeddings && !next.has(embedTokens) && !next.has(lmHead)
+      return llama({ ...config, tieWordEmbeddings: tied }, next)
     },
     dispose: () => {
-      const owned = new Set(sites.flatMap((s) => ('weight' in s ? [s.weight as StoredWeight | VectorWeight] : [])))
-      for (const weight of owned) weight.dispose()
+      weights.dispose()
       tables.dispose()
     },
   }
@@ -136,11 +111,11 @@ const layerSites = (c: LlamaConfig, source: WeightSource, i: number) => {
 
 const layer = (c: LlamaConfig, sites: LayerSites, tables: RopeTables, s: Stream, run: Run): Stream => {
   const x = s.hidden
-  const attended = run.at(sites.selfAttn, norm(sites.inputNorm, x, run), (h, r) =>
+  const attended = run.at(sites.selfAttn, normed(sites.inputNorm, x, run), (h, r) =>
     selfAttention(c, sites, tables, h, s.frame, r),
   )
   const mid = residual(x, attended)
-  const fed = run.at(sites.mlp, norm(sites.postNorm, mid, run), (h, r) => {
+  const fed = run.at(sites.mlp, normed(sites.postNorm, mid, run), (h, r) => {
     return project(sites.down, swiglu(project(sites.gate, h, r), project(sites.up, h, r)), r)
   })
   return { ...s, hidden: residual(mid, fed) }
@@ -171,7 +146,7 @@ const attend = ({ q, k, v, open, causal, frame, keySegments }: Heads, headDim: n
   attention(q, k, v, { scale: 1 / Math.sqrt(headDim), causal, open, querySegments: frame.segments, keySegments })
 
 const head = (finalNorm: Site<'norm'>, lmHead: Site<'linear'>, c: LlamaConfig, s: Stream, run: Run): Output => {
-  const hidden = norm(finalNorm, s.hidden, run)
+  const hidden = normed(finalNorm, s.hidden, run)
   const [batch, length, d] = hidden.shape as [number, number, number]
   const logits = (from = 0): Tensor =>
     project(lmHead, from === 0 ? hidden : slice(hidden, [0, from < 0 ? length + from : from, 0]), run)
@@ -188,53 +163,3 @@ const head = (finalNorm: Site<'norm'>, lmHead: Site<'linear'>, c: LlamaConfig, s
     },
   }
 }
-
-/** A linear site: the fused kernel where every patch is a low-rank product, the onion otherwise. */
-const project = (site: Site<'linear'>, x: Tensor, run: Run): Tensor => {
-  const plan = run.plan(site)
-  const base = (input: Tensor, lowRank: { a: Tensor; b: Tensor; scale: number }[] = []): Tensor =>
-    linear(input, site.weight as StoredWeight, { ...(site.bias && { bias: site.bias }), lowRank })
-  if (plan === 'generic') return run.at(site, x, (input) => base(input))
-  return base(
-    x,
-    plan.map(({ a, b, scale }) => ({ a: a(), b: b(), scale })),
-  )
-}
-
-const norm = (site: Site<'norm'>, x: Tensor, run: Run): Tensor =>
-  run.at(site, x, (input) => site.apply(input, { weight: (site.weight as VectorWeight).data }))
-
-const embed = (site: Site<'embedding'>, ids: Tensor): Tensor => (site.weight as StoredWeight).rows(ids)
-
-const linearSite = (path: string, at: number, weight: StoredWeight): Site<'linear'> => ({
-  kind: 'linear',
-  path,
-  layer: at,
-  role: path.split('.').at(-1)!,
-  outDim: weight.shape[0]!,
-  inDim: weight.shape[1]!,
-  weight,
-  apply: (x, { weight: w, bias }: Dense) => (bias ? add(plainLinear(x, w), bias) : plainLinear(x, w)),
-})
-
-const normSite = (path: string, at: number, weight: VectorWeight, eps: number): Site<'norm'> => ({
-  kind: 'norm',
-  path,
-  layer: at,
-  role: path.split('.').at(-1)!,
-  inDim: weight.shape[0]!,
-  outDim: weight.shape[0]!,
-  weight,
-  apply: (x, { weight: w }: Dense) => rmsNorm(x, w, eps),
-})
-
-const embeddingSite = (weight: StoredWeight): Site<'embedding'> => ({
-  kind: 'embedding',
-  path: 'model.embed_tokens',
-  layer: -1,
-  role: 'embed_tokens',
-  inDim: weight.shape[0]!,
-  outDim: weight.shape[1]!,
-  weight,
-  apply: (ids, { weight: w }: Dense) => gather(w, ids),
-})

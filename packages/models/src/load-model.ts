@@ -16,8 +16,9 @@ import { GraftError } from '@graftjs/tensor/error'
 import { type Tokenizer, tokenizerFromGguf, tokenizerFromJson } from '@graftjs/text'
 import { llamaFromGguf, llamaFromJson } from './config.ts'
 import { fetchModel } from './fetch-model.ts'
-import { type LlamaConfig, llama, type WeightSource } from './llama.ts'
+import { type LlamaConfig, llama } from './llama.ts'
 import { type VectorWeight, vectorWeight } from './vector-weight.ts'
+import type { WeightSource } from './weight-source.ts'
 
 /** A model with what came beside it. */
 export interface LoadedModel extends Model {

@@ -2,8 +2,8 @@ import type { Dense, Site, Weighted } from '@graftjs/core'
 import { denseWeight, type StoredWeight } from '@graftjs/kernels'
 import { type Tensor, zeros } from '@graftjs/tensor'
 import { GraftError } from '@graftjs/tensor/error'
-import type { WeightSource } from './llama.ts'
 import { type VectorWeight, vectorOf } from './vector-weight.ts'
+import type { WeightSource } from './weight-source.ts'
 
 /**
  * The weights of `sites` again, some of them replaced. What is not replaced is lent: its first owner frees it. A bias is

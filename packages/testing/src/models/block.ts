@@ -1,8 +1,8 @@
 import type { Heads, Run, Site, Stream } from '@graftjs/core'
 import { residual } from '@graftjs/kernels'
+import { normed, project } from '@graftjs/models'
 import { relu, reshape, silu, type Tensor } from '@graftjs/tensor'
 import { attend } from './attend.ts'
-import { normed, project } from './sites.ts'
 
 interface SublayerSites {
   readonly norm: Site<'norm'>

@@ -1,8 +1,7 @@
 import type { Site } from '@graftjs/core'
-import type { WeightSource } from '@graftjs/models'
+import { embeddingSite, linearSite, normSite, placeAt, type WeightSource } from '@graftjs/models'
 import type { AttentionSites, FeedForwardSites } from './block.ts'
 import type { EncoderDecoderConfig } from './encoder-decoder.ts'
-import { embeddingSite, linearSite, normSite, placeAt } from './sites.ts'
 
 export interface BlockSites {
   readonly layer: Site<'layer'>

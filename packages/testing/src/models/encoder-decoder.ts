@@ -1,12 +1,24 @@
 import type { Memory, Model, Output, Run, Site, Stage, Stream } from '@graftjs/core'
 import { crossEntropy, type StoredWeight } from '@graftjs/kernels'
-import { beginEncoderDecoder, labelRows, nllFromLogits, replacedSource, type WeightSource } from '@graftjs/models'
+import {
+  beginEncoderDecoder,
+  embed,
+  embeddingSite,
+  labelRows,
+  linearSite,
+  nllFromLogits,
+  normed,
+  owning,
+  placeAt,
+  project,
+  replacedSource,
+  type WeightSource,
+} from '@graftjs/models'
 import { clone, mul, reshape, slice, type Tensor } from '@graftjs/tensor'
 import { randomSource } from '../random-source.ts'
 import { type Activation, crossAttention, feedForward, type SelfAttention, selfAttention } from './block.ts'
 import { type BlockSites, flatSites, sideSites } from './encoder-decoder-sites.ts'
 import { relativeBias } from './relative-bias.ts'
-import { embed, embeddingSite, linearSite, normed, owning, placeAt, project } from './sites.ts'
 
 /** Named as in T5's config.json. */
 export interface EncoderDecoderConfig {

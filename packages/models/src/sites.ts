@@ -1,7 +1,8 @@
 import type { Dense, Run, Site } from '@graftjs/core'
 import { linear, rmsNorm, type StoredWeight } from '@graftjs/kernels'
-import type { VectorWeight, WeightSource } from '@graftjs/models'
 import { add, gather, linear as plainLinear, type Tensor } from '@graftjs/tensor'
+import type { VectorWeight } from './vector-weight.ts'
+import type { WeightSource } from './weight-source.ts'
 
 interface Dims {
   readonly inDim: number
