@@ -14,5 +14,6 @@ export { linears, type SelectOptions, sitesOf, type TargetModules } from './sele
 export { type LoraFile, type ToLoraOptions, toLora } from './to-lora.ts'
 export { type Adapter, type AttachOptions, asTuned, attach, countBase, type Tuned } from './tuned.ts'
 export type * from './types.ts'
+export { type KeysAndValues, virtualKeys } from './virtual-keys.ts'
 export { type VirtualTokensOptions, virtualTokens } from './virtual-tokens.ts'
 export { backward } from './walk.ts'

@@ -1,4 +1,4 @@
-import { dispose, random, scope, sub, type Tensor } from '@graftjs/tensor'
+import { dispose, matMul, random, scope, square, sub, sum, type Tensor, tensor } from '@graftjs/tensor'
 import { GraftError } from '@graftjs/tensor/error'
 import { denseAt, foldedAt, requireFoldable } from './merge.ts'
 import type { Value, Values } from './params.ts'
@@ -70,7 +70,9 @@ const nearest = async (delta: Tensor, r: number, path: string): Promise<{ a: Val
       b[i * r + k] = value
     })
   })
-  const kept = right.reduce((sum, row) => sum + row.reduce((s, v) => s + v * v, 0), 0)
-  const lost = total === 0 ? 0 : Math.sqrt(Math.max(0, 1 - kept / total))
+  const rest = scope(() => sum(square(sub(delta, matMul(tensor(b, [out, r]), tensor(a, [r, inner]))))))
+  const [missing] = await rest.data()
+  dispose(rest)
+  const lost = total === 0 ? 0 : Math.sqrt(missing! / total)
   return { a: { shape: [r, inner], data: a }, b: { shape: [out, r], data: b }, lost }
 }

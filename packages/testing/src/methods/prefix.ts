@@ -1,30 +1,5 @@
-import {
-  around,
-  type Gain,
-  gaussian,
-  type Heads,
-  type Method,
-  type PatchAt,
-  product,
-  type Site,
-  sitesOf,
-} from '@graftjs/core'
-import {
-  add,
-  cast,
-  concat,
-  detached,
-  equal,
-  linear,
-  mul,
-  ones,
-  reshape,
-  scalar,
-  slice,
-  type Tensor,
-  tanh,
-} from '@graftjs/tensor'
-import { GraftError } from '@graftjs/tensor/error'
+import { gaussian, type Method, sitesOf, virtualKeys } from '@graftjs/core'
+import { linear, slice, type Tensor, tanh } from '@graftjs/tensor'
 
 /**
  * Prefix tuning (Li & Liang 2021): keys and values in front of every attention's own, all from one MLP. `derive` runs the
@@ -46,53 +21,8 @@ export const prefix = ({ tokens = 3, mid = 5 }: { tokens?: number; mid?: number 
     return sites.map((site) => {
       const from = at
       at += 2 * site.inDim
-      const part = (offset: number) => slice(whole(), [0, from + offset], [tokens, site.inDim])
-      return prefixPatch(site, () => ({ k: part(0), v: part(site.inDim) }))
+      const part = (offset: number): Tensor => slice(whole(), [0, from + offset], [tokens, site.inDim])
+      return virtualKeys(site, () => ({ k: part(0), v: part(site.inDim) }))
     })
   },
 })
-
-/** Keys and values [P, Hkv · D] in front. A gain by row multiplies them (UniPELT's rule); where it is 0 nobody sees them. */
-const prefixPatch = (
-  site: Site<'attention'>,
-  make: () => { k: Tensor; v: Tensor },
-  gain?: Gain,
-): PatchAt<'attention'> =>
-  around(
-    site,
-    (heads, next, run) => {
-      const { k, v } = make()
-      const g = gain && rowGain(site, gain(heads.x, run)) // [B or 1, 1, 1, 1]
-      const inFront = (own: Tensor, rows: Tensor): Tensor => {
-        const [batch, , count, dim] = own.shape as [number, number, number, number]
-        const shared = mul(reshape(rows, [1, -1, count, dim]), ones([batch, 1, 1, 1]))
-        return concat([g ? mul(shared, g) : shared, own], 1)
-      }
-      const keySegments = concat([detached(() => prefixSegments(heads, k.shape[0]!, g)), heads.keySegments], 1)
-      return next({
-        ...heads,
-        k: inFront(heads.k, k),
-        v: inFront(heads.v, v),
-        open: heads.open + k.shape[0]!,
-        keySegments,
-      })
-    },
-    { scaled: (more) => prefixPatch(site, make, product(gain, more)) },
-  )
-
-/** -1, seen by all; -2, seen by none, where the gain is 0. int32 [B, P]. */
-const prefixSegments = ({ keySegments }: Heads, count: number, g: Tensor | undefined): Tensor => {
-  const batch = keySegments.shape[0]!
-  const off = g ? cast(equal(reshape(g, [-1, 1]), 0), 'int32') : scalar(0, 'int32')
-  return add(cast(mul(ones([batch, count]), -1), 'int32'), mul(off, scalar(-1, 'int32')))
-}
-
-const rowGain = (site: Site, g: Tensor): Tensor => {
-  if (g.rank === 3 && g.shape[1] === 1) return reshape(g, [g.shape[0]!, 1, 1, 1])
-  throw new GraftError({
-    code: 'no-gain',
-    culprit: site.path,
-    given: `a gain of shape [${g.shape}] on a prefix`,
-    expected: 'one for each row, [B, 1, 1]: keys have no token of their own',
-  })
-}

@@ -7,17 +7,14 @@ import {
   type Method,
   type Patch,
   plus,
-  type Tally,
   zeros,
 } from '@graftjs/core'
 import {
   div,
   linear,
-  mean,
   mul,
   oneHot,
   reshape,
-  slice,
   softmax,
   stack,
   sum,
@@ -26,6 +23,7 @@ import {
   topk,
   zerosLike,
 } from '@graftjs/tensor'
+import { balanceLoss, statistics } from './balance-loss.ts'
 import { feedForwards, inside } from './feed-forwards.ts'
 
 export interface SparseRouterOptions {
@@ -85,15 +83,3 @@ const repeated = (rows: Tensor, r: number): Tensor => {
   const [batch, length, experts] = rows.shape as [number, number, number]
   return reshape(tile(reshape(rows, [batch, length, experts, 1]), [1, 1, 1, r]), [batch, length, experts * r])
 }
-
-/** Of one layer: the share of the tokens that chose each expert, and its mean probability. [2, E] */
-const statistics = (p: Tensor, chosen: Tensor): Tensor => stack([mean(chosen, [0, 1, 2]), mean(p, [0, 1])])
-
-/** Switch's balance loss (Fedus et al. 2021), E Σ f P, of means over all layers. */
-const balanceLoss = (experts: number, coefficient: number): Tally => ({
-  name: 'router balance',
-  finish: (total, count) => {
-    const [f, p] = [0, 1].map((row) => div(slice(total, [row, 0], [1, experts]), count)) as [Tensor, Tensor]
-    return mul(sum(mul(f, p)), experts * coefficient)
-  },
-})
