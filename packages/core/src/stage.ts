@@ -3,6 +3,7 @@ import { GraftError, isGraftError } from '@graftjs/tensor/error'
 import { refusePromise } from './guard.ts'
 import { runFirst } from './keep.ts'
 import { releaseTape } from './ledger.ts'
+import type { Patches } from './pass.ts'
 import { checkCaptured, holdStream, pullStage } from './replay.ts'
 import type { StageRun } from './run.ts'
 import { type StageState, stageState } from './stage-state.ts'
@@ -78,7 +79,8 @@ const leaveNode = (stage: Stage, s: Stream, run: StageRun, first: Kept): void =>
   if (first.tape) refuseCaptured(stage.site.path, first.tape, [...ins.map((leaf) => s[leaf]!), ...first.reads.values()])
   if (live.length + ins.length === 0) {
     // No walk comes here to find a captured tensor, and its gradient would be lost in silence.
-    if (first.state.patched && !first.tape) checkCaptured({ stage, run, first, from: s, ins, live: [] })
+    if (first.state.patched && !first.tape && isNew(run, first.state.place))
+      checkCaptured({ stage, run, first, from: s, ins, live: [] })
     releaseKept(first)
     return
   }
@@ -101,6 +103,14 @@ const leaveNode = (stage: Stage, s: Stream, run: StageRun, first: Kept): void =>
   lastNode().release = () => releaseKept(first)
   for (const t of outputs) currentWalk()!.active.add(t.id)
 }
+
+/** Whether these patches run in this stage for the first time: what they read does not change from step to step. */
+const isNew = ({ pass: { patches } }: StageRun, place: string): boolean => {
+  const places = seen.get(patches) ?? new Set()
+  seen.set(patches, places)
+  return places.size < places.add(place).size
+}
+const seen = new WeakMap<Patches, Set<string>>()
 
 /** Frees what a finished stage holds for a replay that is behind, or that will never be. */
 const releaseKept = ({ tape, state }: Kept): void => {

@@ -186,8 +186,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a captured tensor goes unseen in a frozen stage',
     file: 'stage.ts',
-    from: 'if (first.state.patched && !first.tape) checkCaptured(',
-    to: 'if (first.state.patched && first.tape) checkCaptured(',
+    from: 'if (first.state.patched && !first.tape &&',
+    to: 'if (first.state.patched && first.tape &&',
   },
   {
     name: 'a scope in a method goes unseen',
