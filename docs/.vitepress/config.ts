@@ -46,7 +46,9 @@ export default defineConfig({
         text: 'Extend it',
         items: [
           { text: 'Write your own method', link: '/methods/write-your-own' },
+          { text: 'The stand-in methods', link: '/methods/stand-ins' },
           { text: '@graftjs/core', link: '/reference/core' },
+          { text: '@graftjs/testing', link: '/reference/testing' },
         ],
       },
     ],
