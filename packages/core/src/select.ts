@@ -14,25 +14,37 @@ export const sitesOf = <K extends Kind>(model: Model, kind: K): Site<K>[] =>
   model.sites.filter((s) => s.kind === kind) as Site<K>[]
 
 /** The linear sites that `targetModules` names, in the model's order. Every entry must match something. */
-export const linears = (
-  model: Model,
-  targetModules: TargetModules,
-  { excludeModules }: SelectOptions = {},
-): Site<'linear'>[] => {
-  const sites = sitesOf(model, 'linear')
+export const linears = (model: Model, targetModules: TargetModules, options: SelectOptions = {}): Site<'linear'>[] => {
   const targets = targetModules ?? model.targetModules
-  const chosen =
-    targets === 'all-linear' ? sites.filter((s) => s.role !== 'lm_head') : sites.filter((s) => matches(s.path, targets))
-  requireMatches(model, sites, targets)
-  const kept = excludeModules ? chosen.filter((s) => !matches(s.path, excludeModules)) : chosen
-  if (kept.length === 0)
-    throw new GraftError({
-      code: 'no-target',
-      culprit: 'excludeModules',
-      given: JSON.stringify(excludeModules),
-      expected: 'to leave at least one of the target modules',
-    })
-  return kept
+  if (targets !== 'all-linear') return select(model, 'linear', targets, options)
+  const all = sitesOf(model, 'linear').filter((site) => site.role !== 'lm_head')
+  return without(all, options)
+}
+
+/** The sites of one kind that `targets` names by PEFT's rule: a list of paths or their ends, or a regular expression over whole paths. Every entry must match something. */
+export const select = <K extends Kind>(
+  model: Model,
+  kind: K,
+  targets: readonly string[] | string,
+  options: SelectOptions = {},
+): Site<K>[] => {
+  const sites = sitesOf(model, kind)
+  requireMatches(model, kind, sites, targets)
+  return without(
+    sites.filter((site) => matches(site.path, targets)),
+    options,
+  )
+}
+
+const without = <S extends Pick<Site, 'path'>>(sites: readonly S[], { excludeModules }: SelectOptions): S[] => {
+  const kept = sites.filter((site) => !excludeModules || !matches(site.path, excludeModules))
+  if (kept.length > 0) return kept
+  throw new GraftError({
+    code: 'no-target',
+    culprit: 'excludeModules',
+    given: JSON.stringify(excludeModules),
+    expected: 'to leave at least one of the target modules',
+  })
 }
 
 /** PEFT's rule: a list entry is the path or a suffix of it after a dot; a string is a regular expression over the whole path. */
@@ -55,8 +67,12 @@ const wholeRegex = (source: string): RegExp => {
   }
 }
 
-const requireMatches = (model: Model, sites: readonly Site<'linear'>[], targets: readonly string[] | string): void => {
-  if (targets === 'all-linear') return
+const requireMatches = (
+  model: Model,
+  kind: Kind,
+  sites: readonly Pick<Site, 'path' | 'role'>[],
+  targets: readonly string[] | string,
+): void => {
   const entries = typeof targets === 'string' ? [targets] : targets
   const roles = [...new Set(sites.map((s) => s.role))]
   if (entries.length === 0)
@@ -74,8 +90,8 @@ const requireMatches = (model: Model, sites: readonly Site<'linear'>[], targets:
       code: 'no-target',
       culprit: 'targetModules',
       message:
-        `targetModules: no linear site of this ${model.type} model matches ${JSON.stringify(entry)}; ` +
-        `${close.length ? `near names: ${close.join(', ')}; ` : ''}its linear sites are ${roles.join(', ')}`,
+        `targetModules: no ${kind} site of this ${model.type} model matches ${JSON.stringify(entry)}; ` +
+        `${close.length ? `near names: ${close.join(', ')}; ` : ''}its ${kind} sites are ${roles.join(', ')}`,
     })
   }
 }

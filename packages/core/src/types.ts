@@ -95,6 +95,7 @@ export interface Flow {
 export type Kind = keyof Flow
 export type Weighted = 'embedding' | 'linear' | 'norm'
 
+/** A weight and its bias as plain tensors. A `bias` that the site has is the site's: clone it to own it. */
 export interface Dense {
   readonly weight: Tensor
   readonly bias?: Tensor
@@ -112,10 +113,18 @@ interface Place<K extends Kind> {
   readonly outDim: number
 }
 
+/** H query heads of `outDim` / H features share Hkv key heads, whose width together is `inDim`. */
+export interface HeadCounts {
+  readonly heads: number
+  readonly keyHeads: number
+}
+
 /** A named place inside a forward pass. `apply` is its op as a pure function of the weight: what full tuning and merge call. */
 export type Site<K extends Kind = Kind> = K extends Weighted
   ? Place<K> & { readonly weight: Weight; readonly bias?: Tensor; apply(x: Tensor, w: Dense): Tensor }
-  : Place<K>
+  : K extends 'attention'
+    ? Place<K> & HeadCounts
+    : Place<K>
 
 export type Next<K extends Kind> = (input: Flow[K]['in'], run?: Run) => Flow[K]['out']
 export type Around<K extends Kind> = (input: Flow[K]['in'], next: Next<K>, run: Run) => Flow[K]['out']

@@ -99,6 +99,8 @@ const layerSites = (c: LlamaConfig, source: WeightSource, i: number) => {
       layer: i,
       inDim: kv,
       outDim: heads,
+      heads: c.numAttentionHeads,
+      keyHeads: c.numKeyValueHeads,
     } satisfies Site<'attention'>,
     o: proj('self_attn.o_proj', d, heads),
     postNorm: norm('post_attention_layernorm'),

@@ -12,6 +12,6 @@ export interface Weight {
   readonly bytes: number
   /** x [..., in] -> x · weightᵀ [..., out]. */
   matmul(x: Tensor): Tensor
-  /** The whole weight as a new float32 tensor. Counted inside `backward`: see `denseCount`. */
+  /** The whole weight as a float32 tensor that is the caller's own: a parameter may take it over. In a training step nobody calls it. */
   dense(): Tensor
 }

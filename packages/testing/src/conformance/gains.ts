@@ -8,6 +8,14 @@ export const gains: Check = (subject) =>
   withTuned(subject, async (tuned, model) => {
     const { bed, method, promises } = subject
     const { gains: kind = 'any' } = promises
+    const bare = [...tuned.patches.values()].flat().find((patch) => !patch.scaled)
+    if (kind === 'any' && bare)
+      fail(
+        subject,
+        `the patch at ${bare.site.path}`,
+        'no gain of its own (scaled)',
+        "one, or gains: 'generic' promised",
+      )
     const through = async (turn: Turn, value: number): Promise<Float32Array> => {
       const copy = attach(
         model,

@@ -29,7 +29,9 @@ export const gradients: Check = (subject) =>
       () =>
         meanLoss(tuned, batch, { ...training, ...call })
     const ours = await gradientsOf(loss())
-    if (ours.grads.size === 0) fail(subject, 'gradients', 'none', 'one for every trainable parameter')
+    const missing = trainable(tuned).find((p) => !ours.grads.has(p.path))
+    if (missing)
+      fail(subject, `the gradient of ${missing.path}`, 'none', 'one for every trainable parameter: what reads it?')
     const whole = await unstaged(() => gradientsOf(loss()))
     const tape = gradientError(ours.grads, whole.grads)
     requireAtMost(subject, 'gradients against one whole tape', tape, 1e-5)

@@ -7,7 +7,7 @@ export {
   conformanceCases,
 } from './conformance.ts'
 export { type Counts, counted } from './counters.ts'
-export { gradientError, gradientsOf, largestDifference, meanLoss } from './measure.ts'
+export { type Gradients, gradientError, gradientsOf, largestDifference, meanLoss } from './measure.ts'
 export { peakBytes } from './peak-bytes.ts'
-export type { Promises } from './promises.ts'
+export type { BedNames, Promises } from './promises.ts'
 export type { Check, Figures, Subject } from './subject.ts'

@@ -8,14 +8,16 @@ export const merging: Check = (subject) =>
     const { bed, promises, method } = subject
     const { folds = false, foldsToLora = folds } = promises
     const base = await logitsOf(model, bed.batch)
+    const stuck = [...tuned.patches.values()].flat().find((patch) => !patch.fold)
+    if (folds && stuck) fail(subject, `the patch at ${stuck.site.path}`, 'no fold', 'one, as folds is promised')
+    if (!folds && !stuck) fail(subject, 'merging', 'a fold at every patch', 'folds promised')
     if (folds) {
       const merged = merge(tuned)
       const logits = await logitsOf(merged, bed.batch)
       merged.dispose()
       requireAtMost(subject, 'merged against tuned', largestDifference(logits, await logitsOf(tuned, bed.batch)), 2e-5)
     } else {
-      const stuck = [...tuned.patches.values()].flat().find((patch) => !patch.fold)!
-      await requireRefusal(subject, 'merge', () => merge(tuned), 'not-mergeable', [stuck.by!, stuck.site.path])
+      await requireRefusal(subject, 'merge', () => merge(tuned), 'not-mergeable', [stuck!.by!, stuck!.site.path])
     }
     if (foldsToLora) {
       const { error } = await toLora(tuned, { r: 12 })

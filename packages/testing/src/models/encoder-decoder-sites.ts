@@ -61,7 +61,12 @@ const blockSites = (
     q: proj(`${at}.${role}.q`, inner, d, c.bias === true),
     k: proj(`${at}.${role}.k`, inner, d, c.bias === true),
     v: proj(`${at}.${role}.v`, inner, d, c.bias === true),
-    attention: { kind: 'attention', ...placeAt(`${at}.${role}.attention`, layer, { inDim: inner, outDim: inner }) },
+    attention: {
+      kind: 'attention',
+      ...placeAt(`${at}.${role}.attention`, layer, { inDim: inner, outDim: inner }),
+      heads: c.numHeads,
+      keyHeads: c.numHeads,
+    },
     o: proj(`${at}.${role}.o`, d, inner, c.bias === true),
   })
   const last = side === 'encoder' ? 1 : 2
