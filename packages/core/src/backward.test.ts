@@ -242,7 +242,7 @@ describe('backward', () => {
           }),
         ),
     }
-    expect(() => forward(attach(model, broken), batch)).toThrow('layers.1: boom')
+    expect(() => forward(attach(model, broken), batch)).toThrow('layers.1.proj: broken: boom')
     const tuned = attach(model, lowRank())
     expect(() =>
       backward(

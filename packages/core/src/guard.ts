@@ -1,5 +1,6 @@
 import { currentScope } from '@graftjs/tensor'
 import { GraftError } from '@graftjs/tensor/error'
+import { placed } from './naming.ts'
 import type { Site } from './types.ts'
 
 /** What is checked of a patch: whose it is and where it stands. */
@@ -11,13 +12,31 @@ interface Guarded {
 // The patch whose code runs now, and the scope that the executor opened for it.
 let running: { readonly patch: Guarded; readonly scope: unknown } | undefined
 
-/** Runs a patch's own code. */
-export const guarded = <T>(patch: Guarded, f: () => T): T => swap({ patch, scope: currentScope() }, f)
+// Errors that are somebody's already: an outer patch they pass through is not to blame.
+const blamed = new WeakSet<object>()
+const blame = (error: unknown): unknown => {
+  if (typeof error === 'object' && error !== null) blamed.add(error)
+  return error
+}
+
+/** Runs a patch's own code; an error from it says which patch it is. */
+export const guarded = <T>(patch: Guarded, f: () => T): T => {
+  try {
+    return swap({ patch, scope: currentScope() }, f)
+  } catch (error) {
+    if (blamed.has(error as object)) throw error
+    throw blame(placed(error, patch.site.path, patch.by))
+  }
+}
 
 /** Runs what is not the patch's own code: what stands inside it. */
 export const unguarded = <T>(f: () => T): T => {
   requireOwnScope()
-  return swap(undefined, f)
+  try {
+    return swap(undefined, f)
+  } catch (error) {
+    throw blame(error)
+  }
 }
 
 const swap = <T>(next: typeof running, f: () => T): T => {

@@ -43,6 +43,18 @@ export const watching = <T>(onRead: Reader, f: () => T): T => {
   }
 }
 
+let attaching = false
+
+/** Runs a method's `attach`: parameters are made there, not read. */
+export const whileAttaching = <T>(f: () => T): T => {
+  attaching = true
+  try {
+    return f()
+  } finally {
+    attaching = false
+  }
+}
+
 /** Values by path for parameters that are loaded instead of drawn. */
 export interface Value {
   readonly shape: readonly number[]
@@ -73,6 +85,7 @@ export const createParams = ({ seed, values, prefix = '' }: ParamsOptions): Para
     add: (name, shape, init) => {
       const path = inner + name
       claim(path)
+      requireShape(path, shape)
       const first = given(path, shape) ?? drawn(path, shape, init, seed)
       const param = storedParam(prefix + path, shape, trainable, first)
       all.set(path, param)
@@ -114,6 +127,7 @@ export const createParams = ({ seed, values, prefix = '' }: ParamsOptions): Para
 const storedParam = (path: string, shape: readonly number[], trainable: boolean, first: Tensor): StoredParam => {
   let value = keep(first)
   const read = (): Tensor => {
+    if (attaching && !reader) throw readInAttach(path)
     reader?.(param, value)
     return value
   }
@@ -177,6 +191,23 @@ const checkGiven = (path: string, shape: readonly number[], values?: Values): Va
     expected: `[${shape}]: is this the adapter of another model or of another rank?`,
   })
 }
+
+const requireShape = (path: string, shape: readonly number[]): void => {
+  if (shape.every((n) => Number.isInteger(n) && n > 0)) return
+  throw new GraftError({
+    code: 'bad-shape',
+    culprit: path,
+    given: `the shape [${shape.map(String)}]`,
+    expected: 'whole numbers above 0',
+  })
+}
+
+const readInAttach = (path: string): GraftError =>
+  new GraftError({
+    code: 'read-in-attach',
+    culprit: path,
+    message: `${path}: read while the method attaches; its value then would be that of no step. Read it inside a patch, or compute from it with params.derive`,
+  })
 
 const missing = (path: string): never => {
   throw new GraftError({

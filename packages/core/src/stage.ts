@@ -1,8 +1,8 @@
 import { clone, isTaping, pushNode, scope, type TapeNode, type Tensor } from '@graftjs/tensor'
-import { GraftError, isGraftError } from '@graftjs/tensor/error'
 import { refusePromise } from './guard.ts'
 import { runFirst } from './keep.ts'
 import { releaseTape } from './ledger.ts'
+import { naming } from './naming.ts'
 import type { Patches } from './pass.ts'
 import { checkCaptured, holdStream, pullStage } from './replay.ts'
 import type { StageRun } from './run.ts'
@@ -132,27 +132,3 @@ export const applyStage = (stage: Stage, s: Stream, run: StageRun): Stream =>
       return out
     }),
   )
-
-/** Puts the stage's path before any error from inside it. tfjs's own are useless without it. */
-export const naming = <T>(path: string, f: () => T): T => {
-  try {
-    return f()
-  } catch (cause) {
-    const text = cause instanceof Error ? cause.message : String(cause)
-    if (isGraftError(cause)) {
-      // One that names a place inside this stage says more than we could.
-      if (text.includes(path)) throw cause
-      throw new GraftError({ code: cause.code, culprit: path, message: `${path}: ${text}`, cause })
-    }
-    const freed = text.includes("reading 'backend'") || text.includes('is disposed')
-    const what = freed
-      ? 'reads a tensor that was freed; what a stage needs comes through the stream, a parameter or run.once'
-      : text
-    throw new GraftError({
-      code: freed ? 'freed-tensor' : 'stage-failed',
-      culprit: path,
-      message: `${path}: ${what}`,
-      cause,
-    })
-  }
-}

@@ -2,7 +2,7 @@ import { GraftError } from '@graftjs/tensor/error'
 import { signed } from './all.ts'
 import { bySite } from './by-site.ts'
 import { near } from './near.ts'
-import { createParams, type ParamStore, type Values } from './params.ts'
+import { createParams, type ParamStore, type Values, whileAttaching } from './params.ts'
 import type { Patches } from './pass.ts'
 import type { Method, Model, Site, Weight, Weighted } from './types.ts'
 
@@ -115,7 +115,7 @@ const createAdapter = (
 ): Adapter => {
   const params = createParams({ seed, values, prefix: name === DEFAULT ? '' : `${name}.` })
   try {
-    const patches = bySite(signed(method, model, params))
+    const patches = bySite(whileAttaching(() => signed(method, model, params)))
     if (values) requireSameKeys(params, values)
     return { name, id, method, params, patches }
   } catch (e) {

@@ -208,10 +208,16 @@ export const mutations: readonly Mutation[] = [
     to: 'return\n  if (!(out instanceof Promise)) return',
   },
   {
-    name: 'an error does not say where',
-    file: 'stage.ts',
-    from: 'culprit: path,\n      message: `',
-    to: 'culprit: path,\n      message: what,\n      given: `',
+    name: 'an error does not say whose it is',
+    file: 'naming.ts',
+    from: 'const where = by ?',
+    to: 'const where = !by ?',
+  },
+  {
+    name: 'a parameter read while attaching goes unseen',
+    file: 'params.ts',
+    from: 'if (attaching && !reader) throw readInAttach(path)',
+    to: '',
   },
   {
     name: "a teacher's statistics count",

@@ -1,5 +1,5 @@
 import { attach, type Gain, type Method, onRows, type Patch, scaled } from '@graftjs/core'
-import { fill } from '@graftjs/tensor'
+import { fill, type Tensor } from '@graftjs/tensor'
 import { largestDifference, logitsOf, sameBits } from './measure.ts'
 import { type Check, fail, moveAll, requireAtMost, requireRefusal, withTuned } from './subject.ts'
 
@@ -9,17 +9,17 @@ export const gains: Check = (subject) =>
     const { bed, method, promises } = subject
     const { gains: kind = 'any' } = promises
     const bare = [...tuned.patches.values()].flat().find((patch) => !patch.scaled)
-    if (kind === 'any' && bare)
+    if ((kind === 'any' || kind === 'row') && bare)
       fail(
         subject,
         `the patch at ${bare.site.path}`,
         'no gain of its own (scaled)',
         "one, or gains: 'generic' promised",
       )
-    const through = async (turn: Turn, value: number): Promise<Float32Array> => {
+    const through = async (turn: Turn, value: number, shape: ShapeOf = () => [1, 1, 1]): Promise<Float32Array> => {
       const copy = attach(
         model,
-        withGain(method, turn, () => fill([1, 1, 1], value)),
+        withGain(method, turn, (x) => fill(shape(x), value)),
         { seed: 1 },
       )
       moveAll(copy)
@@ -31,7 +31,7 @@ export const gains: Check = (subject) =>
     }
     const [base, own] = [await logitsOf(model, bed.batch), await logitsOf(tuned, bed.batch)]
     for (const [name, turn, possible] of [
-      ['scaled', scaled, kind === 'any' || kind === 'generic'],
+      ['scaled', scaled, kind !== 'switch' && kind !== 'none'],
       ['onRows', onRows, kind !== 'none'],
     ] as const) {
       if (!possible) {
@@ -43,8 +43,14 @@ export const gains: Check = (subject) =>
         fail(subject, `${name} by 0`, `off by ${largestDifference(off, base)}`, 'the base to the bit')
       requireAtMost(subject, `${name} by 1`, largestDifference(await through(turn, 1), own), 5e-6)
     }
+    const eachToken = (): Promise<Float32Array> => through(scaled, 1, (x) => [x.shape[0]!, x.shape[1]!, 1])
+    if (kind === 'any' || kind === 'generic')
+      requireAtMost(subject, 'scaled by 1 a token, [B, T, 1]', largestDifference(await eachToken(), own), 5e-6)
+    if (kind === 'row') await requireRefusal(subject, 'scaled by token', eachToken, 'no-gain', [])
     return undefined
   })
+
+type ShapeOf = (x: Tensor) => number[]
 
 type Turn = (patch: Patch, gain: Gain) => Patch
 

@@ -7,10 +7,11 @@ export interface Promises {
   /** It can be written as a LoRA: it changes weights of linear layers and nothing else. Default: as `folds`. */
   readonly foldsToLora?: boolean
   /**
-   * `any`: its patches have a gain of their own (`plus`, `scaled`); `generic`: they are gated by the generic gate, so two
-   * such adapters cannot share a batch; `rows`: on or off by row alone; `none`. Default `any`.
+   * `any`: its patches have a gain of their own (`plus`, `scaled`), one a token; `row`: one of their own a row;
+   * `generic`: they are gated by the generic gate, so two such adapters cannot share a batch; `switch`: on or off by row
+   * alone; `none`. Default `any`.
    */
-  readonly gains?: 'any' | 'generic' | 'rows' | 'none'
+  readonly gains?: 'any' | 'row' | 'generic' | 'switch' | 'none'
   /** It runs with a cache. Default true. */
   readonly caches?: boolean | BedNames
   /** It runs on packed rows. Default true. */
@@ -19,8 +20,10 @@ export interface Promises {
   readonly leavesBackbone?: boolean
   /** Most activations [B, T, d] that one more layer may cost at the peak. Default 2. */
   readonly activationsPerLayer?: number
-  /** Of the training check. Default 0.02. */
+  /** Of the training check, 25 steps of AdamW on one small batch. Default 0.02. */
   readonly learningRate?: number
+  /** The part of the loss that these steps take away at least. Default 0.05; a method of a few numbers can do less. */
+  readonly lossDrop?: number
 }
 
 /** The models on which it is so. */

@@ -87,7 +87,7 @@ const faults: readonly Fault[] = [
     name: 'a freed tensor',
     method: freed,
     code: 'freed-tensor',
-    says: [/^model\.layers\.0/, /was freed/],
+    says: [/^model\.layers\.0\.self_attn\.q_proj: freed: /, /was freed/],
     cause: true,
   },
   {
@@ -113,7 +113,7 @@ const faults: readonly Fault[] = [
     name: 'an error in a patch',
     method: throwing,
     code: 'stage-failed',
-    says: [/^model\.layers\.0: boom/],
+    says: [/^model\.layers\.0\.self_attn\.q_proj: throwing: boom/],
     cause: true,
   },
   {
@@ -161,6 +161,24 @@ const callFaults: readonly ExecutorCase[] = [
       expect(error.code, 'cache-while-training', error.message)
     }),
   ),
+  executorCase('a fault: a parameter read while the method attaches', async () => {
+    const early = faulty('early', (model, params) => {
+      const g = params.add('g', [1], gaussian(1))
+      const twice = mul(g(), 2)
+      return [plus(linears(model, ['q_proj'])[0]!, (_x, y) => mul(y, twice))]
+    })
+    const error = await thrownBy(() => on(early, () => {}))
+    expect(error.code, 'read-in-attach', error.message)
+    expect(/^g: read while the method attaches/.test(error.message), true, error.message)
+  }),
+  executorCase('a fault: a parameter of no shape', async () => {
+    const shapeless = faulty('shapeless', (_, params) => {
+      params.add('g', [undefined as unknown as number, 3], gaussian(1))
+      return []
+    })
+    const error = await thrownBy(() => on(shapeless, () => {}))
+    expect(error.message, 'g: given the shape [undefined,3]; expected whole numbers above 0', 'the sentence')
+  }),
   executorCase('a fault: one name twice', async () => {
     const error = await thrownBy(() => on(all(lora(), lora()), () => {}))
     expect(error.code, 'duplicate-parameter', error.message)

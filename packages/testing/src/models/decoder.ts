@@ -9,7 +9,7 @@ export interface TinyDecoderOptions extends Partial<Omit<LlamaConfig, 'numHidden
   readonly seed?: number
 }
 
-/** The Llama of `models` with small shapes of which no two agree, so that a swapped one is seen: 4 · 6 query features on 12, two heads a group. */
+/** The Llama of `models` with small shapes of which no two agree, so that a swapped one is seen: 4 · 8 query features on 12, two heads a group. */
 export const tinyDecoder = ({ layers = 2, seed = 0, ...config }: TinyDecoderOptions = {}): Model =>
   randomLlama(
     {
@@ -19,7 +19,7 @@ export const tinyDecoder = ({ layers = 2, seed = 0, ...config }: TinyDecoderOpti
       numHiddenLayers: layers,
       numAttentionHeads: 4,
       numKeyValueHeads: 2,
-      headDim: 6,
+      headDim: 8,
       rmsNormEps: 1e-5,
       ropeTheta: 10000,
       maxPositionEmbeddings: 128,
