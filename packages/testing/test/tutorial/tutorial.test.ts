@@ -1,11 +1,18 @@
 // The code of docs/methods/write-your-own.md, run as it stands there: the page's own tests register themselves on import.
-import type { Method } from '@graftjs/core'
+import { all, type Method } from '@graftjs/core'
 import { useSimd } from '@graftjs/kernels'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { conformanceCases } from '../../src/index.ts'
+import { conformanceCases, methods } from '../../src/index.ts'
 import { imported, namedBlocks, read } from './page.ts'
 
-const NAMES = ['ln-tuning.ts', 'ln-tuning-test.ts', 'index.ts', 'saving-test.ts']
+const NAMES = [
+  'ln-tuning.ts',
+  'ln-tuning-test.ts',
+  'attention-temperature.ts',
+  'attention-temperature-test.ts',
+  'index.ts',
+  'saving-test.ts',
+]
 const page = read('docs/methods/write-your-own.md')
 const files = namedBlocks(page, NAMES)
 
@@ -16,7 +23,7 @@ describe('the tutorial', () => {
 
   it('fails where a block is missing', () => {
     expect(() => namedBlocks(page.replaceAll('[ln-tuning.ts]', ''), NAMES)).toThrow('no block ln-tuning.ts')
-    expect(() => namedBlocks('', NAMES)).toThrow('no block ln-tuning.ts, ln-tuning-test.ts, index.ts, saving-test.ts')
+    expect(() => namedBlocks('', NAMES)).toThrow(`no block ${NAMES.join(', ')}`)
   })
 
   it('has a first method of fifteen lines at most', () => {
@@ -30,4 +37,12 @@ describe('the tutorial', () => {
     '$name',
     async ({ run }) => void (await run()),
   )
+
+  const temperature = modules['attention-temperature.ts']!.attentionTemperature as () => Method
+  it.each(
+    conformanceCases(
+      { ...all(temperature(), methods.lora()), name: 'temperature and lora' },
+      { identityAtStart: true },
+    ),
+  )('$name', async ({ run }) => void (await run()))
 })
