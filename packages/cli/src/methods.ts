@@ -9,7 +9,7 @@ export const kinds = Object.values(methods)
 
 /** `{ name, …config }`, or a list of them: first listed is outermost. */
 export const methodOf = (config: unknown): Method => {
-  if (Array.isArray(config)) return all(...config.map(methodOf))
+  if (Array.isArray(config)) return config.length === 1 ? methodOf(config[0]) : all(...config.map(methodOf))
   const { name, ...options } = config as { name: string }
   const make = methods[name]
   if (make) return make(options as never)

@@ -193,6 +193,11 @@ describe('graft refuses, in one clear line, with exit code 1 and nothing overwri
       /method\.name: given "lorra"; expected one of lora/,
     ],
     [
+      'a hybrid, which has no file format yet',
+      () => ['train', recipe('hybrid', { method: [{ name: 'lora' }, { name: 'lora' }] })],
+      /recipe: method: given lora\+lora; expected a method with a file format/,
+    ],
+    [
       'an unknown recipe key',
       () => ['train', recipe('key', { trainning: {} })],
       /unknown key trainning; did you mean training/,

@@ -1,4 +1,4 @@
-import { type Tensor, tensor } from '@graftjs/tensor'
+import { scope, type Tensor, tensor } from '@graftjs/tensor'
 import { GraftError } from '@graftjs/tensor/error'
 import { bySite } from './by-site.ts'
 import { onRows } from './gate.ts'
@@ -7,7 +7,7 @@ import { isTallying } from './tallies.ts'
 import type { Adapter, Tuned } from './tuned.ts'
 import type { Batch, Call, Param, Patch, Refusal } from './types.ts'
 import { isUnstaged } from './unstaged.ts'
-import { isRecording } from './walk.ts'
+import { currentWalk, isRecording } from './walk.ts'
 
 /** Which adapters act in this call, and on which rows. */
 export const actingPass = (tuned: Tuned, batch: Batch, call: Call): Pass => {
@@ -22,15 +22,18 @@ export const actingPass = (tuned: Tuned, batch: Batch, call: Call): Pass => {
     past: call.cache?.length ?? 0,
     staged: isRecording() && !isUnstaged(),
     tallied: isTallying(),
-    rows: new Map(used.map((name) => [name, rowsOf(name, names, batch.ids.length)])),
+    rows: new Map(used.map((name) => [name, held(rowsOf(name, names, batch.ids.length))])),
     derived: new Map<Param, Tensor>(),
   }
   inPass(pass, () => {
     for (const { params } of adapters)
-      for (const param of params.derived.values()) pass.derived.set(param, param.make())
+      for (const param of params.derived.values()) pass.derived.set(param, held(scope(() => param.make())))
   })
   return pass
 }
+
+/** Replays read these: inside `backward` no scope of the caller's may free them. */
+const held = (t: Tensor): Tensor => (isRecording() ? currentWalk()!.ledger.own(t) : t)
 
 const none: Patches = new Map()
 

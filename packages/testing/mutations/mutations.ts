@@ -136,6 +136,12 @@ export const mutations: readonly Mutation[] = [
     to: '',
   },
   {
+    name: 'what replays read of a pass is freed with the scope of the loss',
+    file: 'acting.ts',
+    from: 'isRecording() ? currentWalk()!.ledger.own(t) : t)',
+    to: 't)',
+  },
+  {
     name: 'a derived parameter is computed at every read',
     file: 'params.ts',
     from: 'currentPass()?.derived.get(param) ?? make()',

@@ -1,5 +1,5 @@
 import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises'
-import { attach, forward, type Tuned } from '@graftjs/core'
+import { attach, forward, type Method, type Tuned } from '@graftjs/core'
 import { collate, countTargets, encodeExamples, promptCompletion, readJsonl, type Sample } from '@graftjs/data'
 import { simdInfo } from '@graftjs/kernels'
 import { type LoadedModel, loadModel, saveAdapter } from '@graftjs/models'
@@ -29,7 +29,7 @@ The recipe: {"format":"graft-recipe","version":1,"model":M,"method":{"name":"lor
         expected: 'one recipe: graft train RECIPE.json',
       })
     const recipe = readRecipe(await readText(file), file)
-    const method = methodOf(recipe.method)
+    const method = saveable(methodOf(recipe.method))
     const trainRows = await readText(recipe.data.train)
     const evalRows = recipe.data.eval === undefined ? undefined : await readText(recipe.data.eval)
     const model = await loadModel(recipe.model)
@@ -52,6 +52,17 @@ The recipe: {"format":"graft-recipe","version":1,"model":M,"method":{"name":"lor
         ...(held && { evalBefore: before, evalAfter: after }),
       })
   },
+}
+
+/** Said before the training, not after it. */
+const saveable = (method: Method): Method => {
+  if (method.kind) return method
+  throw new GraftError({
+    code: 'not-saveable',
+    culprit: 'recipe: method',
+    given: method.name,
+    expected: 'a method with a file format of its own: hybrids cannot be written to disk yet; train them in code',
+  })
 }
 
 const readText = (path: string): Promise<string> =>

@@ -286,13 +286,19 @@ const maskedScale: Method = {
       }),
 }
 
-const scopedLoss = executorCase('a loss may scope its passes: what a replay needs of the frame is held', () =>
-  on(all(maskedScale, lora()), async (tuned) => {
-    const { grads } = await gradientsOf(() => scope(() => meanLoss(tuned, batch)))
-    const plain = await unstaged(() => gradientsOf(() => meanLoss(tuned, batch)))
-    const error = gradientError(grads, plain.grads)
-    expect(error < 1e-5, true, `gradients of a scoped loss, off by ${error}`)
-  }),
+const scopedLoss = executorCase(
+  'a loss may scope its passes: what replays need of frame, rows and derived parameters is held',
+  () =>
+    on(all(maskedScale, prefix(), lora()), async (tuned) => {
+      tuned.addAdapter('other', lora(), { seed: 3 })
+      for (const adapter of ['default', ['default', 'other']]) {
+        const loss = (): Tensor => meanLoss(tuned, batch, { adapter })
+        const { grads } = await gradientsOf(() => scope(loss))
+        const plain = await unstaged(() => gradientsOf(loss))
+        const error = gradientError(grads, plain.grads)
+        expect(error < 1e-5, true, `gradients of a scoped loss, off by ${error}`)
+      }
+    }),
 )
 
 const frozenScope = executorCase('what a frozen scope adds takes no gradient', () =>
