@@ -13,7 +13,8 @@ const stampFile = join(root, 'node_modules/.graft-setup')
 export const env = {
   ...process.env,
   PATH: `${join(root, 'node_modules/.bin')}:${process.env.PATH}`,
-  FORCE_COLOR: process.env.FORCE_COLOR ?? '0',
+  // Colour codes in a log help nobody. (FORCE_COLOR=0 would switch vitest's on.)
+  ...(process.stdout.isTTY ? {} : { NO_COLOR: '1' }),
   TURBO_TELEMETRY_DISABLED: '1',
 }
 
