@@ -119,12 +119,17 @@ export interface HeadCounts {
   readonly keyHeads: number
 }
 
+/** What a sublayer is, whatever the architecture calls it. */
+export type SublayerPart = 'self-attention' | 'cross-attention' | 'feed-forward'
+
 /** A named place inside a forward pass. `apply` is its op as a pure function of the weight: what full tuning and merge call. */
 export type Site<K extends Kind = Kind> = K extends Weighted
   ? Place<K> & { readonly weight: Weight; readonly bias?: Tensor; apply(x: Tensor, w: Dense): Tensor }
   : K extends 'attention'
     ? Place<K> & HeadCounts
-    : Place<K>
+    : K extends 'sublayer'
+      ? Place<K> & { readonly part: SublayerPart }
+      : Place<K>
 
 export type Next<K extends Kind> = (input: Flow[K]['in'], run?: Run) => Flow[K]['out']
 export type Around<K extends Kind> = (input: Flow[K]['in'], next: Next<K>, run: Run) => Flow[K]['out']
@@ -236,7 +241,7 @@ export interface Params {
   scope(prefix: string, how?: { frozen?: boolean }): Params
 }
 
-/** Keys and values of what was seen before, one entry a layer. Built and owned by `models`. */
+/** Keys and values of what was seen before, one entry a layer. Built and owned by `models`, extended by a model's attention alone, never by a patch. */
 export interface Cache {
   /** Tokens held, the same for every row, as the caller counts them (no virtual ones). */
   readonly length: number

@@ -1,4 +1,4 @@
-import { add, cast, concat, mul, range, reshape, scalar, slice, sub, type Tensor, tile } from '@graftjs/tensor'
+import { add, cast, concat, mul, range, reshape, slice, sub, type Tensor, tile } from '@graftjs/tensor'
 import { product } from './gate.ts'
 import { around } from './patch.ts'
 import type { Frame, Gain, Model, PatchAt, Refusal, Run, Stream } from './types.ts'
@@ -47,18 +47,17 @@ const inFront = (frame: Frame, count: number, on?: Tensor): Frame => {
   const [batch] = frame.ids.shape as [number, number]
   const places = tile(reshape(range(0, count), [1, count]), [batch, 1])
   const nothing = sub(places, places)
-  const away = on ? sub(scalar(2, 'int32'), on) : scalar(1, 'int32')
   const { positions, span } = shifted(frame, count, on)
   return {
     ...frame,
     ids: concat([nothing, frame.ids], 1),
     positions: concat([places, positions], 1),
-    segments: concat([sub(nothing, away), frame.segments], 1), // -1, or -2 where off
+    segments: concat([sub(nothing, on ? sub(2, on) : 1), frame.segments], 1), // -1, or -2 where off
     span,
   }
 }
 
 const shifted = ({ positions, span }: Frame, count: number, on?: Tensor): Pick<Frame, 'positions' | 'span'> => ({
-  positions: add(positions, on ? mul(on, scalar(count, 'int32')) : scalar(count, 'int32')),
+  positions: add(positions, on ? mul(on, count) : count),
   span: span + count,
 })

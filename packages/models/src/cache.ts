@@ -17,7 +17,7 @@ const ranTwice = (layer: number): GraftError =>
   new GraftError({
     code: 'cache-extended-twice',
     culprit: `layer ${layer}`,
-    message: `layer ${layer} ran twice in one call with a cache: a patch around it that calls next twice must declare refuses: ['cache']`,
+    message: `layer ${layer} was put into the cache twice in one call: a patch around it that calls next twice must declare refuses: ['cache'], and a patch never extends the cache itself`,
   })
 
 export const createCache = (): KeyValueCache => {

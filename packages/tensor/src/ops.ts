@@ -19,16 +19,22 @@ export const zerosLike = (x: Tensor): Tensor => tf.zerosLike(x)
 export const range = (from: number, to: number, dtype: 'float32' | 'int32' = 'int32'): Tensor =>
   tf.range(from, to, 1, dtype)
 
-export const add = (a: Tensor | number, b: Tensor | number): Tensor => tf.add(a, b)
+/** A whole number beside an int32 tensor is int32 too: tfjs would make floats of both. */
+const like = (n: Tensor | number, other: Tensor | number): Tensor | number =>
+  typeof n === 'number' && typeof other !== 'number' && other.dtype === 'int32' && Number.isInteger(n)
+    ? tf.scalar(n, 'int32')
+    : n
+
+export const add = (a: Tensor | number, b: Tensor | number): Tensor => tf.add(like(a, b), like(b, a))
 export const addN = (xs: Tensor[]): Tensor => tf.addN(xs)
-export const sub = (a: Tensor | number, b: Tensor | number): Tensor => tf.sub(a, b)
-export const mul = (a: Tensor | number, b: Tensor | number): Tensor => tf.mul(a, b)
+export const sub = (a: Tensor | number, b: Tensor | number): Tensor => tf.sub(like(a, b), like(b, a))
+export const mul = (a: Tensor | number, b: Tensor | number): Tensor => tf.mul(like(a, b), like(b, a))
 export const div = (a: Tensor | number, b: Tensor | number): Tensor => tf.div(a, b)
 export const pow = (a: Tensor, b: Tensor | number): Tensor => tf.pow(a, b)
-export const maximum = (a: Tensor | number, b: Tensor | number): Tensor => tf.maximum(a, b)
-export const minimum = (a: Tensor | number, b: Tensor | number): Tensor => tf.minimum(a, b)
-export const floorDiv = (a: Tensor, b: Tensor | number): Tensor => tf.floorDiv(a, b)
-export const mod = (a: Tensor, b: Tensor | number): Tensor => tf.mod(a, b)
+export const maximum = (a: Tensor | number, b: Tensor | number): Tensor => tf.maximum(like(a, b), like(b, a))
+export const minimum = (a: Tensor | number, b: Tensor | number): Tensor => tf.minimum(like(a, b), like(b, a))
+export const floorDiv = (a: Tensor, b: Tensor | number): Tensor => tf.floorDiv(a, like(b, a))
+export const mod = (a: Tensor, b: Tensor | number): Tensor => tf.mod(a, like(b, a))
 export const neg = (x: Tensor): Tensor => tf.neg(x)
 export const abs = (x: Tensor): Tensor => tf.abs(x)
 export const exp = (x: Tensor): Tensor => tf.exp(x)

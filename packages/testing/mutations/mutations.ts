@@ -168,8 +168,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'positions do not count virtual tokens',
     file: 'virtual-tokens.ts',
-    from: "add(positions, on ? mul(on, scalar(count, 'int32')) : scalar(count, 'int32'))",
-    to: "add(positions, scalar(0, 'int32'))",
+    from: 'add(positions, on ? mul(on, count) : count)',
+    to: 'add(positions, 0)',
   },
   {
     name: 'virtual tokens are put in front again with a cache',

@@ -1,19 +1,5 @@
 import type { Frame } from '@graftjs/core'
-import {
-  add,
-  cast,
-  equal,
-  gather,
-  mul,
-  oneHot,
-  range,
-  reshape,
-  scalar,
-  sub,
-  sum,
-  type Tensor,
-  topk,
-} from '@graftjs/tensor'
+import { add, cast, equal, gather, mul, oneHot, range, reshape, sub, sum, type Tensor, topk } from '@graftjs/tensor'
 
 /** The places of the `keep` highest scores of each row, in the order of the text; padding comes last. */
 export const highest = (scores: Tensor, segments: Tensor, keep: number): Tensor => {
@@ -29,7 +15,7 @@ export const highest = (scores: Tensor, segments: Tensor, keep: number): Tensor 
 export const pickedFrame = (frame: Frame, chosen: Tensor): Frame => {
   const [batch, keep] = chosen.shape as [number, number]
   const length = frame.ids.shape[1]!
-  const flat = reshape(add(chosen, reshape(mul(range(0, batch), scalar(length, 'int32')), [batch, 1])), [batch * keep])
+  const flat = reshape(add(chosen, reshape(mul(range(0, batch), length), [batch, 1])), [batch * keep])
   const rows = (t: Tensor): Tensor => reshape(gather(reshape(t, [batch * length]), flat), [batch, keep])
   return { ...frame, ids: rows(frame.ids), positions: rows(frame.positions), segments: rows(frame.segments) }
 }

@@ -1,4 +1,4 @@
-import type { Site } from '@graftjs/core'
+import type { Site, SublayerPart } from '@graftjs/core'
 import { embeddingSite, linearSite, normSite, placeAt, type WeightSource } from '@graftjs/models'
 import type { AttentionSites, FeedForwardSites } from './block.ts'
 import type { EncoderDecoderConfig } from './encoder-decoder.ts'
@@ -52,12 +52,12 @@ const blockSites = (
       source.matrix(`${name}.weight`, [out, from]),
       biased ? source.vector(`${name}.bias`, out) : undefined,
     )
-  const sublayer = (at: string, role: string) => ({
+  const sublayer = (at: string, role: string, part: SublayerPart) => ({
     norm: norm(c, source, `${at}.layer_norm`, layer, d),
-    sublayer: { kind: 'sublayer', ...placeAt(`${at}.${role}`, layer, { inDim: d, outDim: d }) } as const,
+    sublayer: { kind: 'sublayer', ...placeAt(`${at}.${role}`, layer, { inDim: d, outDim: d }), part } as const,
   })
   const attention = (at: string, role: string): AttentionSites => ({
-    ...sublayer(at, role),
+    ...sublayer(at, role, role === 'SelfAttention' ? 'self-attention' : 'cross-attention'),
     q: proj(`${at}.${role}.q`, inner, d, c.bias === true),
     k: proj(`${at}.${role}.k`, inner, d, c.bias === true),
     v: proj(`${at}.${role}.v`, inner, d, c.bias === true),
@@ -75,7 +75,7 @@ const blockSites = (
     self: attention(`${path}.layer.0`, 'SelfAttention'),
     ...(side === 'decoder' && { cross: attention(`${path}.layer.1`, 'EncDecAttention') }),
     feedForward: {
-      ...sublayer(`${path}.layer.${last}`, 'DenseReluDense'),
+      ...sublayer(`${path}.layer.${last}`, 'DenseReluDense', 'feed-forward'),
       wi: proj(`${path}.layer.${last}.DenseReluDense.wi`, c.dFf, d, c.bias !== false),
       wo: proj(`${path}.layer.${last}.DenseReluDense.wo`, d, c.dFf, c.bias !== false),
     },
