@@ -48,6 +48,7 @@ export default defineConfig({
           { text: 'Write your own method', link: '/methods/write-your-own' },
           { text: 'The stand-in methods', link: '/methods/stand-ins' },
           { text: '@graftjs/core', link: '/reference/core' },
+          { text: '@graftjs/tensor', link: '/reference/tensor' },
           { text: '@graftjs/testing', link: '/reference/testing' },
         ],
       },

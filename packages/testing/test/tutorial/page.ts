@@ -79,3 +79,16 @@ export const exportsOf = (path: string): string[] => {
     ...lists.flatMap(([, list]) => list!.split(',').map((entry) => entry.trim().split(/\s+/).at(-1)!)).filter(Boolean),
   ]
 }
+
+/** How each function that a file exports is called, as its source declares it: `concat(xs, axis = -1)`. */
+export const callsOf = (path: string): string[] =>
+  [...read(path).matchAll(/^export const (\w+) = (?:<\w+>)?\((.*?)\): /gm)].map(
+    ([, name, args]) => `${name}(${args!.split(', ').filter(Boolean).map(argument).join(', ')})`,
+  )
+
+/** `axis: number = -1` and `axis?: number` without the type. */
+const argument = (declared: string): string => {
+  const [, name] = /^(\w+\??)/.exec(declared)!
+  const [, otherwise] = / = (.*)$/.exec(declared) ?? []
+  return otherwise === undefined ? name! : `${name} = ${otherwise}`
+}

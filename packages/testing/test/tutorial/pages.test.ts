@@ -1,14 +1,16 @@
 // What the pages for method authors say of this package is compared with it.
+import * as tensorEntry from '@graftjs/tensor'
 import { describe, expect, it } from 'vitest'
 import * as entry from '../../src/index.ts'
 import * as vitestEntry from '../../src/vitest.ts'
-import { codeLines, exportsOf, misquoted, type Quote, quotesOf, read } from './page.ts'
+import { callsOf, codeLines, exportsOf, misquoted, type Quote, quotesOf, read } from './page.ts'
 
 const { checks, standIns } = entry
 
 const tutorial = read('docs/methods/write-your-own.md')
 const reference = read('docs/reference/testing.md')
 const standInsPage = read('docs/methods/stand-ins.md')
+const tensorPage = read('docs/reference/tensor.md')
 
 const names = (page: string, name: string): boolean => new RegExp(`\`${name}\``).test(page)
 
@@ -42,6 +44,14 @@ describe('the page of stand-ins', () => {
     const now = codeLines(read(file))
     expect(Math.abs(now - lines), `${file} has ${now} lines`).toBeLessThanOrEqual(5 + now / 10)
   })
+
+  it('says who promises which gains, if not all', () => {
+    const said = [...standInsPage.matchAll(/^\| `gains: '(\w+)'` \| (.*?) \|/gm)].flatMap(([, gains, list]) =>
+      [...list!.matchAll(/`([\w-]+)`/g)].map(([, name]) => `${name} ${gains}`),
+    )
+    const made = standIns.flatMap(([{ name }, { gains }]) => (gains && gains !== 'any' ? [`${name} ${gains}`] : []))
+    expect(said.sort()).toEqual(made.sort())
+  })
 })
 
 describe('the reference', () => {
@@ -65,5 +75,23 @@ describe('the reference', () => {
     const promises = [...body!.matchAll(/readonly (\w+)\?:/g)].map(([, name]) => name!)
     expect(promises.length).toBeGreaterThan(5)
     for (const page of [tutorial, reference]) expect(promises.filter((name) => !names(page, name))).toEqual([])
+  })
+})
+
+describe('the reference of tensor', () => {
+  const exported = exportsOf('packages/tensor/src/index.ts')
+
+  it('names every export', () => {
+    expect(exported).toEqual(expect.arrayContaining(Object.keys(tensorEntry)))
+    expect(exported).toEqual(expect.arrayContaining(['Tensor', 'OpDef', 'TapeNode']))
+    expect(exported.filter((name) => !new RegExp(`\\b${name}\\b`).test(tensorPage))).toEqual([])
+  })
+
+  it('shows how every op is called', () => {
+    const calls = callsOf('packages/tensor/src/ops.ts')
+    expect(calls).toEqual(expect.arrayContaining(['linear(x, w)', 'squeeze(x, axes?)', 'concat(xs, axis = -1)']))
+    const ops = exportsOf('packages/tensor/src/ops.ts').filter((name) => name in tensorEntry)
+    expect(calls.map((call) => call.split('(')[0]).sort()).toEqual(ops.sort())
+    expect(calls.filter((call) => !tensorPage.includes(`\`${call}\``))).toEqual([])
   })
 })

@@ -1,8 +1,9 @@
 // The code of docs/methods/write-your-own.md, run as it stands there: the page's own tests register themselves on import.
-import { all, type Method } from '@graftjs/core'
+import { all, attach, forward, type Gain, gated, type Method, type Tuned } from '@graftjs/core'
 import { useSimd } from '@graftjs/kernels'
+import { mul, ones, scope } from '@graftjs/tensor'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { conformanceCases, methods } from '../../src/index.ts'
+import { conformanceCases, methods, tinyDecoder } from '../../src/index.ts'
 import { imported, namedBlocks, read } from './page.ts'
 
 const NAMES = [
@@ -45,4 +46,43 @@ describe('the tutorial', () => {
       { identityAtStart: true },
     ),
   )('$name', async ({ run }) => void (await run()))
+
+  // What the page says of a gain's shape, and of one gate inside another.
+  const shapes: readonly (readonly [string, Gain])[] = [
+    ['[]', () => ones([])],
+    ['[B, 1, 1]', (x) => ones([x.shape[0]!, 1, 1])],
+    ['[B, T, 1]', (x) => ones([x.shape[0]!, x.shape[1]!, 1])],
+  ]
+  it.each(shapes)('has a second method that takes a gain of shape %s, and another with it', (_, gain) => {
+    const model = tinyDecoder()
+    const values = new Map(
+      [0, 1].map((layer) => [
+        `model.layers.${layer}.self_attn.attention.temperature`,
+        { shape: [4, 1], data: Float32Array.of(0.3, -0.2, 0.5, -0.7) },
+      ]),
+    )
+    const logits = (tuned: Tuned) =>
+      scope(() => [
+        ...forward(tuned, { ids: [[5, 9, 2]] })
+          .logits()
+          .dataSync(),
+      ])
+    const at = (...by: number[]): number[] => {
+      const times = (method: Method, g: number): Method => gated(method, () => (x, run) => mul(gain(x, run), g))
+      const tuned = attach(model, by.reduce(times, temperature()), { values })
+      const found = logits(tuned)
+      tuned.dispose()
+      return found
+    }
+    const base = scope(() => [
+      ...forward(model, { ids: [[5, 9, 2]] })
+        .logits()
+        .dataSync(),
+    ])
+    expect(at(0)).toEqual(base)
+    expect(at(1)).toEqual(at())
+    expect(at(0.5, 4)).toEqual(at(2))
+    expect(new Set([base, at(), at(2)].map(String)).size).toBe(3)
+    model.dispose()
+  })
 })
