@@ -1,9 +1,10 @@
 import type { Batch } from '@graftjs/core'
 import { GraftError } from '@graftjs/tensor/error'
-import { IGNORED, type Sample } from './encode-examples.ts'
+import { IGNORED } from './encode-examples.ts'
+import type { PackedRow, Row } from './pack-samples.ts'
 
 /** A batch that has everything training asks for. */
-export type LabelledBatch = Required<Pick<Batch, 'ids' | 'mask' | 'labels'>>
+export type LabelledBatch = Required<Pick<Batch, 'ids' | 'mask' | 'labels'>> & Pick<Batch, 'positions' | 'segments'>
 
 export interface CollateOptions {
   /** Fills short rows. It is masked and never learnt, so any id of the vocabulary does. */
@@ -12,21 +13,31 @@ export interface CollateOptions {
   readonly side?: 'right' | 'left'
 }
 
-/** Samples as rows of one length. */
-export const collate = (samples: readonly Sample[], { padId, side = 'right' }: CollateOptions): LabelledBatch => {
-  if (samples.length === 0)
+/** Samples, or packed rows, as rows of one length. */
+export const collate = (rows: readonly Row[], { padId, side = 'right' }: CollateOptions): LabelledBatch => {
+  if (rows.length === 0)
     throw new GraftError({ code: 'bad-batch', culprit: 'samples', given: 'none', expected: 'at least one' })
-  const length = Math.max(...samples.map(({ ids }) => ids.length))
+  const length = Math.max(...rows.map(({ ids }) => ids.length))
   const fill = (row: readonly number[], value: number): number[] => {
     const gap = new Array<number>(length - row.length).fill(value)
     return side === 'left' ? [...gap, ...row] : [...row, ...gap]
   }
   return {
-    ids: samples.map(({ ids }) => fill(ids, padId)),
-    mask: samples.map(({ ids }) => fill(new Array<number>(ids.length).fill(1), 0)),
-    labels: samples.map(({ labels }) => fill(labels, IGNORED)),
+    ids: rows.map(({ ids }) => fill(ids, padId)),
+    mask: rows.map(({ ids }) => fill(new Array<number>(ids.length).fill(1), 0)),
+    labels: rows.map(({ labels }) => fill(labels, IGNORED)),
+    // Of rows that hold one document each the model counts these itself, from the mask.
+    ...(rows.some(isPacked) && {
+      positions: rows.map((row) => fill(isPacked(row) ? row.positions : row.ids.map((_, t) => t), 0)),
+      segments: rows.map((row) => fill(isPacked(row) ? row.segments : row.ids.map(() => 0), NOBODY)),
+    }),
   }
 }
+
+/** The segment that no token sees. */
+const NOBODY = -2
+
+const isPacked = (row: Row): row is PackedRow => 'segments' in row
 
 /** The tokens that the loss of `batch` is about. The first column is told from nothing and never counts. */
 export const countTargets = ({ labels = [] }: Batch): number =>

@@ -1,5 +1,6 @@
 import { GraftError } from '@graftjs/tensor/error'
 import type { Tokenizer } from '@graftjs/text'
+import { checkWhole } from './check-whole.ts'
 import { type PromptCompletion, promptCompletion } from './prompt-completion.ts'
 
 /** A label that is not learnt (PyTorch's and transformers' number). */
@@ -41,13 +42,7 @@ export const encodeExamples = (
   options: EncodeOptions,
 ): Encoded => {
   const { maxLength, truncate = 'error', name = 'rows' } = options
-  if (!Number.isInteger(maxLength) || maxLength < 2)
-    throw new GraftError({
-      code: 'bad-option',
-      culprit: 'maxLength',
-      given: String(maxLength),
-      expected: 'a whole number ≥ 2',
-    })
+  checkWhole('maxLength', maxLength, 2)
   const encode = options.chat ? encodeChat : encodePlain
   let [apart, truncated] = [0, 0]
   const samples = rows.map((row, source): Sample => {
