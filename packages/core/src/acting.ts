@@ -12,9 +12,7 @@ import { currentWalk, isRecording } from './walk.ts'
 /** Which adapters act in this call, and on which rows. */
 export const actingPass = (tuned: Tuned, batch: Batch, call: Call): Pass => {
   const names = namesByRow(tuned, call, batch.ids.length)
-  const used = [...new Set(names)].filter((name) => name !== null)
-  const adapters = used.map((name) => tuned.adapter(name))
-  const patches = names.length > 1 && new Set(names).size > 1 ? mixed(tuned, adapters) : (adapters[0]?.patches ?? none)
+  const { adapters, patches } = actingIn(tuned, names)
   refuse(patches, batch, call)
   const pass: Pass = {
     call,
@@ -22,7 +20,7 @@ export const actingPass = (tuned: Tuned, batch: Batch, call: Call): Pass => {
     past: call.cache?.length ?? 0,
     staged: isRecording() && !isUnstaged(),
     tallied: isTallying(),
-    rows: new Map(used.map((name) => [name, held(rowsOf(name, names, batch.ids.length))])),
+    rows: new Map(adapters.map(({ name }) => [name, held(rowsOf(name, names, batch.ids.length))])),
     derived: new Map<Param, Tensor>(),
   }
   inPass(pass, () => {
@@ -30,6 +28,12 @@ export const actingPass = (tuned: Tuned, batch: Batch, call: Call): Pass => {
       for (const param of params.derived.values()) pass.derived.set(param, held(scope(() => param.make())))
   })
   return pass
+}
+
+const actingIn = (tuned: Tuned, names: readonly (string | null)[]): { adapters: Adapter[]; patches: Patches } => {
+  const different = new Set(names)
+  const adapters = [...different].flatMap((name) => (name === null ? [] : [tuned.adapter(name)]))
+  return { adapters, patches: different.size > 1 ? mixed(tuned, adapters) : (adapters[0]?.patches ?? none) }
 }
 
 /** Replays read these: inside `backward` no scope of the caller's may free them. */
@@ -92,10 +96,10 @@ const refusing = (patches: Patches, what: Refusal): Patch | undefined =>
   [...patches.values()].flat().find((patch) => patch.refuses?.includes(what))
 
 /** Whether the tuned model can be used with a cache; where it cannot, a caller recomputes from the whole text. */
-export const canCache = (tuned: Tuned, { adapter = tuned.active }: Pick<Call, 'adapter'> = {}): boolean =>
-  (Array.isArray(adapter) ? (adapter as (string | null)[]) : [adapter as string | null]).every(
-    (name) => name === null || !refusing(tuned.adapter(name).patches, 'cache'),
-  )
+export const canCache = (tuned: Tuned, { adapter = tuned.active }: Pick<Call, 'adapter'> = {}): boolean => {
+  const names = adapter === null || typeof adapter === 'string' ? [adapter] : adapter
+  return !refusing(actingIn(tuned, names).patches, 'cache')
+}
 
 const isPacked = ({ segments, decoderSegments }: Batch): boolean =>
   [...(segments ?? []), ...(decoderSegments ?? [])].some((row) => new Set(row.filter((s) => s >= 0)).size > 1)

@@ -1,9 +1,11 @@
-import { type Call, forward } from '@graftjs/core'
+import { type Batch, type Call, canCache, forward, type Tuned } from '@graftjs/core'
 import { unstaged } from '@graftjs/core/check'
+import { createCache } from '@graftjs/models'
 import type { LabelledBatch } from './bed.ts'
+import { nextOnly, whole } from './decode.ts'
 import { training } from './gradients.ts'
 import { gradientError, gradientsOf, largestDifference, meanLoss, read } from './measure.ts'
-import { type Check, moveAll, requireAtMost, requireRefusal, withTuned } from './subject.ts'
+import { type Check, moveAll, requireAtMost, requireRefusal, type Subject, withTuned } from './subject.ts'
 
 /** In one batch every row may use an adapter of its own, or none: it gets what it gets alone, and trains as it does alone. */
 export const mixedRows: Check = (subject) =>
@@ -34,6 +36,7 @@ export const mixedRows: Check = (subject) =>
     const { grads } = await gradientsOf(loss)
     const whole = await unstaged(() => gradientsOf(loss))
     requireAtMost(subject, 'gradients of mixed rows', gradientError(grads, whole.grads), 1e-5)
+    if (canCache(tuned, { adapter: rows })) await cachedToo(subject, tuned, rows)
     return { mixed: worst }
   })
 
@@ -42,3 +45,23 @@ const three = (batch: LabelledBatch): LabelledBatch =>
   Object.fromEntries(
     Object.entries(batch).map(([key, rows]) => [key, [rows[0], rows[0], rows[1]]]),
   ) as unknown as LabelledBatch
+
+/** Each row of a mixed batch finds its own keys in the cache. */
+const cachedToo = async (subject: Subject, tuned: Tuned, adapter: readonly (string | null)[]): Promise<void> => {
+  const { bed } = subject
+  const id = bed.continuation[0]!
+  const full = await read(() => forward(tuned, threefold(whole(bed, [id])), { adapter }).logits(-1))
+  const cache = createCache()
+  const call = (batch: Batch): Promise<Float32Array> => read(() => forward(tuned, batch, { adapter, cache }).logits(-1))
+  try {
+    await call(threefold(bed.text))
+    const piece = await call(threefold(nextOnly(bed, id)))
+    requireAtMost(subject, 'mixed rows with a cache against whole', largestDifference(piece, full), 2e-5)
+  } finally {
+    cache.dispose()
+  }
+}
+
+/** One row three times. */
+const threefold = (batch: Batch): Batch =>
+  Object.fromEntries(Object.entries(batch).map(([key, rows]) => [key, [rows[0], rows[0], rows[0]]])) as unknown as Batch
