@@ -1,6 +1,7 @@
 #!/usr/bin/env node
-import { spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { constants } from 'node:os'
 import { fileURLToPath } from 'node:url'
 
 const at = (path) => fileURLToPath(new URL(path, import.meta.url))
@@ -18,5 +19,11 @@ if (existsSync(built)) {
     at('../src/bin.ts'),
     ...process.argv.slice(2),
   ]
-  process.exitCode = spawnSync(existsSync(node24) ? node24 : process.execPath, args, { stdio: 'inherit' }).status ?? 1
+  const child = spawn(existsSync(node24) ? node24 : process.execPath, args, { stdio: 'inherit' })
+  // The command may have something to finish: this process ends when that one does.
+  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal))
+  process.exitCode = await new Promise((resolve) => {
+    child.on('error', () => resolve(1))
+    child.on('exit', (code, signal) => resolve(code ?? 128 + (constants.signals[signal] ?? 0)))
+  })
 }

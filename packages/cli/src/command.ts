@@ -5,7 +5,8 @@ export interface Command {
   /** One line for the overview. */
   readonly summary: string
   readonly help: string
-  run(args: readonly string[]): Promise<void>
+  /** May return an exit code other than 0. */
+  run(args: readonly string[]): Promise<void> | Promise<number>
 }
 
 type Options = NonNullable<ParseArgsConfig['options']>

@@ -37,8 +37,7 @@ export const main = async (argv: readonly string[]): Promise<number> => {
     return 0
   }
   try {
-    await command.run(args)
-    return 0
+    return (await command.run(args)) ?? 0
   } catch (error) {
     process.stderr.write(`graft ${name}: ${oneLine(error)}\n`)
     if (process.env.GRAFT_DEBUG) process.stderr.write(`${(error as Error).stack}\n`)

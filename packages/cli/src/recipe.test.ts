@@ -36,6 +36,11 @@ describe('readRecipe', () => {
       { ...good, training: { batchSize: 0 } },
       'training.batchSize: given 0; expected a whole number ≥ 1',
     ],
+    [
+      'a checkpoint each half step',
+      { ...good, training: { checkpointEvery: 0.5 } },
+      'training.checkpointEvery: given 0.5; expected a whole number ≥ 1',
+    ],
     ['another format', { ...good, format: 'x' }, 'format: given "x"'],
     ['a list', [good], 'expected an object'],
   ])('refuses %s', (_, value, message) => {

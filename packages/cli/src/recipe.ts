@@ -34,8 +34,12 @@ export interface Recipe {
     readonly clip?: number
     readonly seed?: number
     readonly keep?: 'none' | 'all' | number
+    /** Steps from checkpoint to checkpoint. Absent: one is written only when the run is interrupted. */
+    readonly checkpointEvery?: number
+    /** Checkpoints that stay. */
+    readonly keepCheckpoints?: number
   }
-  /** The folder that gets the adapter and log.jsonl. */
+  /** The folder that gets the adapter, log.jsonl and checkpoints. */
   readonly out: string
 }
 
@@ -89,6 +93,8 @@ const shape: Shape = {
     clip: { check: number(0), expected: 'a number ≥ 0' },
     seed: { check: whole(0), expected: 'a whole number ≥ 0' },
     keep: { check: (v) => oneOf('none', 'all')(v) || number(0)(v), expected: "'none', 'all' or a number of bytes" },
+    checkpointEvery: { check: whole(1), expected: 'a whole number ≥ 1' },
+    keepCheckpoints: { check: whole(1), expected: 'a whole number ≥ 1' },
   },
   out: { check: text, expected: 'the path of a folder', required: true },
 }

@@ -3,6 +3,8 @@ import { batches, collate, countTargets, type Sample } from '@graftjs/data'
 import { clipScale, constant, globalNorm, type Optimizer, type Schedule } from '@graftjs/optim'
 import { add, clone, dispose, keep, mul, scope, sum, type Tensor } from '@graftjs/tensor'
 import { GraftError } from '@graftjs/tensor/error'
+import type { CheckpointOptions } from './checkpoints.ts'
+import { startSaver } from './start-saver.ts'
 
 export interface StepReport {
   /** From 1. */
@@ -40,14 +42,30 @@ export interface TrainOptions {
   readonly keep?: 'none' | 'all' | number
   /** Fills short rows; masked, so any id does. Default 0. */
   readonly padId?: number
+  /** Ends the run after the step that is under way; with `checkpoint`, a checkpoint is written then. */
   readonly signal?: AbortSignal
   readonly onStep?: (report: StepReport) => void | Promise<void>
+  /** Writes checkpoints, from which a run that was cut off goes on to the same bits. */
+  readonly checkpoint?: CheckpointOptions
+  /** Goes on from the newest whole checkpoint: of this folder, or (true) of `checkpoint.dir`. */
+  readonly resume?: string | boolean
+  /** Hears from which checkpoint the run goes on, before its first step. */
+  readonly onResume?: (from: { readonly step: number; readonly folder: string }) => void | Promise<void>
+  /** Hears of each checkpoint that is half written or went bad; the one before it is taken. */
+  readonly onSkippedCheckpoint?: (fault: GraftError) => void
 }
 
 export interface TrainResult {
+  /** Steps done, those before the run was resumed counted. */
   readonly steps: number
+  /** Of all these steps. */
   readonly losses: readonly number[]
+  /** Of this call. */
   readonly seconds: number
+  /** False when `signal` ended it early. */
+  readonly finished: boolean
+  /** The folder of the newest checkpoint, if there is one. */
+  readonly checkpoint?: string
 }
 
 /** Tunes the parameters of `tuned` on `samples`. Resolves early, with the steps done so far, when `signal` aborts. */
@@ -67,14 +85,15 @@ export const train = async (tuned: Tuned, samples: readonly Sample[], options: T
   const perEpoch = Math.ceil(Math.ceil(samples.length / batchSize) / accumulate)
   const steps = options.steps ?? Math.max(1, Math.round(perEpoch * epochs))
   const started = performance.now()
-  const losses: number[] = []
-  for (let step = 1; step <= steps && !signal?.aborted; step++) {
+  const saver = await startSaver(tuned, samples, options, steps)
+  const { losses } = saver
+  for (let step = losses.length + 1; step <= steps && !signal?.aborted; step++) {
     const begun = performance.now()
     const epoch = Math.floor((step - 1) / perEpoch)
     const rows = batches(samples, { batchSize, seed, epoch })
     const micro = rows.slice(((step - 1) % perEpoch) * accumulate, (((step - 1) % perEpoch) + 1) * accumulate)
     const lr = optimizer.learningRate * schedule(step - 1, steps)
-    const done = oneStep(
+    const done = await oneStep(
       tuned,
       micro.map((r) => collate(r, { padId: options.padId ?? 0 })),
       { ...options, step, lr },
@@ -82,18 +101,28 @@ export const train = async (tuned: Tuned, samples: readonly Sample[], options: T
     losses.push(done.loss)
     const report = { ...done, step, steps, epoch, learningRate: lr, seconds: (performance.now() - begun) / 1000 }
     await onStep?.(report)
-    // Timers and signals get their turn between steps.
-    await new Promise((resolve) => setTimeout(resolve, 0))
+    await saver.afterStep(step)
+    await breathe()
   }
-  return { steps: losses.length, losses, seconds: (performance.now() - started) / 1000 }
+  const checkpoint = await saver.atEnd()
+  return {
+    steps: losses.length,
+    losses,
+    seconds: (performance.now() - started) / 1000,
+    finished: losses.length >= steps,
+    ...(checkpoint !== undefined && { checkpoint }),
+  }
 }
 
+/** Timers and signals get their turn. */
+const breathe = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 0))
+
 /** One optimiser step over several micro-batches, normalised by the supervised tokens of all of them. */
-const oneStep = (
+const oneStep = async (
   tuned: Tuned,
   micro: readonly Batch[],
   { optimizer, clip = 0, seed = 0, keep: kept = 'none', step, lr }: TrainOptions & { step: number; lr: number },
-): Pick<StepReport, 'loss' | 'gradNorm' | 'targets' | 'tokens'> => {
+): Promise<Pick<StepReport, 'loss' | 'gradNorm' | 'targets' | 'tokens'>> => {
   const targets = micro.reduce((n, batch) => n + countTargets(batch), 0)
   if (targets === 0)
     throw new GraftError({
@@ -106,6 +135,7 @@ const oneStep = (
   let loss = 0
   try {
     for (const [i, batch] of micro.entries()) {
+      if (i > 0) await breathe()
       const call = { training: true, seed: passSeed(seed, step, i), keep: kept }
       const value = backward(
         () => mul(sum(forward(tuned, batch, call).nll(batch.labels!)), 1 / targets),

@@ -1,25 +1,32 @@
-import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { attach, forward, type Method, type Tuned } from '@graftjs/core'
 import { collate, countTargets, encodeExamples, promptCompletion, readJsonl, type Sample } from '@graftjs/data'
-import { simdInfo } from '@graftjs/kernels'
+import { listCheckpoints, removeCheckpoints } from '@graftjs/files'
+import { simdInfo, useSimd, type Variant } from '@graftjs/kernels'
 import { type LoadedModel, loadModel, saveAdapter } from '@graftjs/models'
 import { adamw, constant, cosine, linear } from '@graftjs/optim'
 import { scope, sum } from '@graftjs/tensor'
 import { GraftError } from '@graftjs/tensor/error'
-import { progress, train as runTraining } from '@graftjs/trainer'
+import { checkpointedRun, progress, train as runTraining, type TrainResult } from '@graftjs/trainer'
 import { type Command, parse, printJson, say } from '../command.ts'
 import { methodOf } from '../methods.ts'
+import { onSignals, type StopSignal } from '../on-signals.ts'
 import { type Recipe, readRecipe } from '../recipe.ts'
+import { trainingLog } from '../training-log.ts'
 
 export const train: Command = {
   summary: 'tune a model by a recipe',
-  help: `graft train RECIPE.json [--json]
+  help: `graft train RECIPE.json [--resume] [--json]
 
 The recipe: {"format":"graft-recipe","version":1,"model":M,"method":{"name":"lora",…config},"data":{"train":"rows.jsonl",…},
 "training":{…},"out":DIR}. Rows are {"prompt":…,"completion":…}; the loss is on the completion. DIR gets the adapter
-(adapter_config.json, adapter_model.safetensors) and log.jsonl. --json prints the result as JSON.`,
+(adapter_config.json, adapter_model.safetensors), log.jsonl and checkpoints. --json prints the result as JSON.
+
+Ctrl-C (SIGINT) or SIGTERM ends the run after the step under way and leaves a checkpoint; a second one ends it at once.
+--resume goes on from the newest checkpoint in DIR, to the same adapter byte for byte; also after a crash, where
+training.checkpointEvery says how often one is written.`,
   run: async (args) => {
-    const { values, positionals } = parse(args, { json: { type: 'boolean' } }, 1)
+    const { values, positionals } = parse(args, { json: { type: 'boolean' }, resume: { type: 'boolean' } }, 1)
     const file = positionals[0]
     if (!file || positionals.length > 1)
       throw new GraftError({
@@ -30,6 +37,8 @@ The recipe: {"format":"graft-recipe","version":1,"model":M,"method":{"name":"lor
       })
     const recipe = readRecipe(await readText(file), file)
     const method = saveable(methodOf(recipe.method))
+    const resume = values.resume === true
+    await (resume ? useRecordedKernels(recipe) : clearFinished(recipe))
     const trainRows = await readText(recipe.data.train)
     const evalRows = recipe.data.eval === undefined ? undefined : await readText(recipe.data.eval)
     const model = await loadModel(recipe.model)
@@ -39,7 +48,11 @@ The recipe: {"format":"graft-recipe","version":1,"model":M,"method":{"name":"lor
     say(tuned.describe())
     const before = held && evaluate(tuned, held)
     if (before !== undefined) say(`eval loss before: ${before.toFixed(4)}`)
-    const losses = await tune(tuned, samples, recipe)
+    const { losses, steps, finished, stopped } = await tune(tuned, samples, recipe, resume)
+    if (stopped && !finished) {
+      say(`stopped by ${stopped.signal} after step ${steps}; go on with: graft train ${file} --resume`)
+      return stopped.exitCode
+    }
     const after = held && evaluate(tuned, held)
     if (after !== undefined) say(`eval loss after: ${after.toFixed(4)}`)
     await saveAdapter(tuned, recipe.out)
@@ -51,7 +64,40 @@ The recipe: {"format":"graft-recipe","version":1,"model":M,"method":{"name":"lor
         losses,
         ...(held && { evalBefore: before, evalAfter: after }),
       })
+    return 0
   },
+}
+
+const checkpointsOf = ({ out }: Recipe): string => `${out}/checkpoints`
+
+/** Said before the model is loaded. The bits of a run are those of its kernels, and which are fastest is measured anew each time. */
+const useRecordedKernels = async (recipe: Recipe): Promise<void> => {
+  const dir = checkpointsOf(recipe)
+  const run = await checkpointedRun(dir)
+  if (!run && (await listCheckpoints(dir)).length === 0)
+    throw new GraftError({
+      code: 'no-checkpoint',
+      culprit: dir,
+      given: 'no checkpoint',
+      expected: 'one for --resume to go on from; without --resume the run starts anew',
+    })
+  if (run && process.env.GRAFT_KERNEL === undefined && kernels.includes(run.variant))
+    await useSimd({ variant: run.variant as Variant })
+}
+const kernels: readonly string[] = ['plain', 'relaxed', 'wide'] satisfies Variant[]
+
+/** Said before the model is loaded. A run that is finished may be made anew; one that is not is not thrown away. */
+const clearFinished = async (recipe: Recipe): Promise<void> => {
+  const dir = checkpointsOf(recipe)
+  const run = await checkpointedRun(dir)
+  if (run && run.step < run.steps)
+    throw new GraftError({
+      code: 'checkpoints-exist',
+      culprit: dir,
+      given: `a run that was interrupted after step ${run.step} of ${run.steps}`,
+      expected: '--resume to go on with it, or the folder removed to start anew',
+    })
+  await removeCheckpoints(dir)
 }
 
 /** Said before the training, not after it. */
@@ -94,40 +140,48 @@ const encode = (model: LoadedModel, { data, model: name }: Recipe, text: string,
   return samples
 }
 
-const tune = async (
-  tuned: Tuned,
-  samples: readonly Sample[],
-  { training = {}, out }: Recipe,
-): Promise<readonly number[]> => {
+interface Tuning extends TrainResult {
+  readonly stopped: { readonly signal: StopSignal; readonly exitCode: number } | undefined
+}
+
+const tune = async (tuned: Tuned, samples: readonly Sample[], recipe: Recipe, resume: boolean): Promise<Tuning> => {
+  const { checkpointEvery: everySteps, keepCheckpoints: keep, ...training } = recipe.training ?? {}
   const warmup = { warmupRatio: training.warmupRatio ?? 0 }
   const schedule = { constant, linear, cosine }[training.schedule ?? 'linear'](warmup)
   const optimizer = adamw({ learningRate: training.learningRate ?? 2e-4, weightDecay: training.weightDecay ?? 0 })
+  const live = process.stderr.isTTY === true
+  const write = (text: string): void => void process.stderr.write(text)
+  const show = progress({ live, write, bytes: () => simdInfo()?.memoryBytes ?? 0 })
+  const log = trainingLog(`${recipe.out}/log.jsonl`)
   const abort = new AbortController()
-  const stop = (): void => abort.abort()
-  process.once('SIGINT', stop)
-  await mkdir(out, { recursive: true })
-  const log = `${out}/log.jsonl`
-  await writeFile(log, '')
-  const show = progress({
-    live: process.stderr.isTTY === true,
-    write: (text) => void process.stderr.write(text),
-    bytes: () => simdInfo()?.memoryBytes ?? 0,
+  let stopped: Tuning['stopped']
+  const forget = onSignals((signal, exitCode) => {
+    stopped = { signal, exitCode }
+    say(`${live ? '\n' : ''}${signal}: finishing the step; once more ends at once`)
+    abort.abort()
   })
   try {
-    const { losses } = await runTraining(tuned, samples, {
+    if (!resume) await log.start()
+    const result = await runTraining(tuned, samples, {
       ...training,
       optimizer,
       schedule,
       signal: abort.signal,
+      checkpoint: { dir: checkpointsOf(recipe), everySteps, keep },
+      resume,
+      onResume: async ({ step, folder }) => {
+        await log.start(step)
+        say(`going on after step ${step}, from ${folder}`)
+      },
+      onSkippedCheckpoint: ({ message }) => say(`skipped a checkpoint: ${message}`),
       onStep: async (report) => {
         show(report)
-        await appendFile(log, `${JSON.stringify(report)}\n`)
+        await log.add(report)
       },
     })
-    if (abort.signal.aborted) say(`stopped after ${losses.length} steps; what was learnt so far is saved`)
-    return losses
+    return { ...result, stopped }
   } finally {
-    process.off('SIGINT', stop)
+    forget()
     optimizer.dispose()
   }
 }
