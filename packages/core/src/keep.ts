@@ -37,8 +37,9 @@ const recordWithin = (run: StageRun, apply: () => Stream): { out: Stream; tape: 
     walk.ledger.ownTape(nodes)
     return { out: apply(), tape: nodes }
   })
+  if (typeof limit !== 'number') return { out, tape }
   walk.keptBytes += tapeBytes(tape)
-  if (typeof limit !== 'number' || walk.keptBytes <= limit) return { out, tape }
+  if (walk.keptBytes <= limit) return { out, tape }
   // The budget is full from here on: what follows is not tried.
   walk.keptBytes = limit
   releaseTape(tape)

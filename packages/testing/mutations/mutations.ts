@@ -114,7 +114,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a kept tape is pulled after its budget is spent',
     file: 'keep.ts',
-    from: "if (typeof limit !== 'number' || walk.keptBytes <= limit) return { out, tape }",
+    from: 'if (walk.keptBytes <= limit) return { out, tape }',
     to: 'return { out, tape }',
   },
   {

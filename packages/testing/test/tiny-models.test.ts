@@ -19,6 +19,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type EncoderDecoderConfig, tinyDecoder, tinyEncoderDecoder } from '../src/index.ts'
 import { full, prefix, prompt } from '../src/methods/index.ts'
+import { tinySizes } from '../src/models/encoder-decoder.ts'
 import { relativeBucket } from '../src/models/relative-bias.ts'
 import { type Checkpoint, referenceT5 } from './support/reference-t5.ts'
 
@@ -27,21 +28,7 @@ beforeAll(async () => {
   await useSimd({ threads: 2 })
 })
 
-const config: EncoderDecoderConfig = {
-  vocabSize: 29,
-  dModel: 12,
-  dKv: 5,
-  dFf: 14,
-  numHeads: 3,
-  numLayers: 2,
-  numDecoderLayers: 2,
-  relativeAttentionNumBuckets: 8,
-  relativeAttentionMaxDistance: 16,
-  layerNormEpsilon: 1e-6,
-  tieWordEmbeddings: true,
-  bias: 'feed-forward',
-  denseActFn: 'relu',
-}
+const config = tinySizes
 const source = [7, 3, 28, 11, 2, 19, 5, 8, 23, 1]
 const target = [0, 14, 9, 26, 4, 17, 21, 6, 12, 10, 25]
 

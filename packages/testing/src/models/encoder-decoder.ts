@@ -46,24 +46,26 @@ export interface TinyEncoderDecoderOptions extends Partial<EncoderDecoderConfig>
   readonly seed?: number
 }
 
-/** A T5 of random weights whose sizes are all different, so that a swapped one is seen. */
+/** Sizes that are all different, so that a swapped one is seen. */
+export const tinySizes: EncoderDecoderConfig = {
+  vocabSize: 29,
+  dModel: 12,
+  dKv: 5,
+  dFf: 14,
+  numHeads: 3,
+  numLayers: 2,
+  numDecoderLayers: 2,
+  relativeAttentionNumBuckets: 8,
+  relativeAttentionMaxDistance: 16,
+  layerNormEpsilon: 1e-6,
+  tieWordEmbeddings: true,
+  bias: 'feed-forward',
+  denseActFn: 'relu',
+}
+
+/** A T5 of random weights. */
 export const tinyEncoderDecoder = ({ seed = 0, ...options }: TinyEncoderDecoderOptions = {}): Model => {
-  const config: EncoderDecoderConfig = {
-    vocabSize: 29,
-    dModel: 12,
-    dKv: 5,
-    dFf: 14,
-    numHeads: 3,
-    numLayers: 2,
-    numDecoderLayers: 2,
-    relativeAttentionNumBuckets: 8,
-    relativeAttentionMaxDistance: 16,
-    layerNormEpsilon: 1e-6,
-    tieWordEmbeddings: true,
-    bias: 'feed-forward',
-    denseActFn: 'relu',
-    ...options,
-  }
+  const config: EncoderDecoderConfig = { ...tinySizes, ...options }
   return encoderDecoder(config, randomSource(seed), config.tieWordEmbeddings)
 }
 
