@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { attach, forward, type Tuned } from '@graftjs/core'
 import { encodeExamples } from '@graftjs/data'
-import { simdInfo, useSimd } from '@graftjs/kernels'
+import { useSimd } from '@graftjs/kernels'
 import { lora } from '@graftjs/lora'
 import { loadAdapter, loadModel, padRows, saveAdapter } from '@graftjs/models'
 import { adamw, linear } from '@graftjs/optim'
@@ -85,11 +85,6 @@ const main = async (): Promise<void> => {
   say(`before: ${percent(accuracy(before, mails.heldOut))} of the held-out mails are told right`)
   clock.lap('evaluation before')
 
-  const report = progress({
-    live,
-    write: (text) => void process.stdout.write(text),
-    bytes: () => simdInfo()!.memoryBytes,
-  })
   const optimizer = adamw({ learningRate: 5e-4, weightDecay: 0 })
   const { losses } = await train(tuned, samples, {
     optimizer,
@@ -99,7 +94,7 @@ const main = async (): Promise<void> => {
     seed,
     clip: 1,
     keep: 'all',
-    onStep: report,
+    callbacks: [progress({ live, write: (text) => void process.stdout.write(text) })],
   })
   optimizer.dispose()
   clock.lap('training')

@@ -1,12 +1,7 @@
-import { near } from '@graftjs/core'
 import { isGraftError } from '@graftjs/tensor/error'
-import type { Command } from './command.ts'
-import { devices } from './commands/devices.ts'
-import { generate } from './commands/generate.ts'
-import { logits } from './commands/logits.ts'
-import { train } from './commands/train.ts'
-
-const commands: Record<string, Command> = { train, generate, logits, devices }
+import { helpOf, parse } from './command.ts'
+import { commands } from './commands.ts'
+import { nearKey } from './near-key.ts'
 
 const usage = (): string =>
   [
@@ -20,24 +15,24 @@ const usage = (): string =>
 /** Runs one command line and returns the exit code. Only here does anything of Graft print. */
 export const main = async (argv: readonly string[]): Promise<number> => {
   const [name, ...args] = argv
-  if (!name || name === '--help' || name === '-h') {
+  if (!name || name === '--help' || name === '-h' || name === 'help') {
     process.stdout.write(`${usage()}\n`)
     return name ? 0 : 2
   }
-  const command = commands[name]
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined
   if (!command) {
-    const close = near(name, Object.keys(commands))
+    const close = nearKey(name, Object.keys(commands))
     process.stderr.write(
       `graft: no command ${name}${close.length ? `; did you mean ${close.join(' or ')}?` : ''}\n\n${usage()}\n`,
     )
     return 2
   }
   if (args.includes('--help') || args.includes('-h')) {
-    process.stdout.write(`${command.help}\n`)
+    process.stdout.write(`${helpOf(name, command)}\n`)
     return 0
   }
   try {
-    return (await command.run(args)) ?? 0
+    return (await command.run(parse(args, command))) ?? 0
   } catch (error) {
     process.stderr.write(`graft ${name}: ${oneLine(error)}\n`)
     if (process.env.GRAFT_DEBUG) process.stderr.write(`${(error as Error).stack}\n`)

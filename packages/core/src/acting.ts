@@ -12,7 +12,8 @@ import { currentWalk, isRecording } from './walk.ts'
 /** Which adapters act in this call, and on which rows. */
 export const actingPass = (tuned: Tuned, batch: Batch, call: Call): Pass => {
   const names = namesByRow(tuned, call, batch.ids.length)
-  const { adapters, patches } = actingIn(tuned, names)
+  const { adapters, patches: own } = actingIn(tuned, names)
+  const patches = call.patches ? withCalls(own, call.patches) : own
   refuse(patches, batch, call)
   const pass: Pass = {
     call,
@@ -74,6 +75,17 @@ const mixed = (tuned: Tuned, adapters: readonly Adapter[]): Patches => {
       ),
     )
   known.set(key, made)
+  return made
+}
+
+const joined = new WeakMap<Patches, WeakMap<readonly Patch[], Patches>>()
+
+/** The call's own patches around the adapters'. Built once for each pair. */
+const withCalls = (own: Patches, calls: readonly Patch[]): Patches => {
+  const known = joined.get(own) ?? new WeakMap<readonly Patch[], Patches>()
+  joined.set(own, known)
+  const made = known.get(calls) ?? bySite([...calls, ...[...own.values()].flat()])
+  known.set(calls, made)
   return made
 }
 

@@ -270,6 +270,11 @@ export interface Call {
   readonly cache?: Cache
   /** Which adapter acts: a name, null for the bare base, or one of these for each row. The active one when absent. */
   readonly adapter?: string | null | readonly (string | null)[]
+  /**
+   * Act in this call alone, outside the adapter's: noise that regularises, probes that watch. Give the same list each time, so
+   * that what is known of it (which tensors its patches read) need not be found anew.
+   */
+  readonly patches?: readonly Patch[]
 }
 
 /** A statistic that stages add to and one formula turns into a term of the loss (a router's load balance). */

@@ -22,6 +22,8 @@ import { writeSafetensors } from './write-safetensors.ts'
 export interface WriteCheckpointOptions {
   /** Checkpoints that stay, this one counted. Default 2. */
   readonly keep?: number
+  /** Steps whose checkpoints stay beside these. */
+  readonly protect?: readonly number[]
   readonly fs?: WriteFs | undefined
 }
 
@@ -33,7 +35,7 @@ export interface WriteCheckpointOptions {
 export const writeCheckpoint = async (
   dir: string,
   { step, run, parameters, optimizer }: Checkpoint,
-  { keep = 2, fs: given }: WriteCheckpointOptions = {},
+  { keep = 2, protect = [], fs: given }: WriteCheckpointOptions = {},
 ): Promise<string> => {
   const fs = given ?? (await nodeFs())
   const folder = `${dir}/${folderName(step)}`
@@ -52,15 +54,21 @@ export const writeCheckpoint = async (
   } catch (cause) {
     throw writeFailed(folder, cause, 'the checkpoint is there, but a power cut may undo it')
   }
-  await rotate(fs, dir, step, keep)
+  await rotate(fs, dir, step, keep, protect)
   return folder
 }
 
 /** The new checkpoint is whole: that an old one cannot be removed changes nothing, the next rotation tries again. */
-const rotate = async (fs: WriteFs, dir: string, step: number, keep: number): Promise<void> => {
+const rotate = async (
+  fs: WriteFs,
+  dir: string,
+  step: number,
+  keep: number,
+  protect: readonly number[],
+): Promise<void> => {
   let kept = 1
   for (const place of placesIn(dir, await fs.list(dir).catch(() => []))) {
-    if (place.step === step) continue
+    if (place.step === step || (place.step < step && protect.includes(place.step))) continue
     const files = await fs.list(place.folder).catch(() => undefined)
     // What a kill left half written does not count.
     if (place.step < step && files?.includes(MANIFEST) && kept < keep) kept++

@@ -1,5 +1,5 @@
 export { type AdamWOptions, adamw } from './adamw.ts'
-export { clipScale, globalNorm } from './clip.ts'
+export { clipScale, globalNorm, squaredNorms } from './clip.ts'
 export { type Group, groups } from './groups.ts'
 export type { Hyper, Optimizer, OptimizerState, OptimParam, StateValue } from './optimizer.ts'
 export { constant, cosine, linear, type Schedule, type Warmup } from './schedules.ts'

@@ -10,7 +10,14 @@ import { type LoadedModel, loadModel } from '@graftjs/models'
 import { adamw, cosine, linear, type Optimizer, sgd } from '@graftjs/optim'
 import { memory, tensor } from '@graftjs/tensor'
 import { GraftError } from '@graftjs/tensor/error'
-import { type TrainOptions, type TrainResult, train } from '@graftjs/trainer'
+import {
+  type TrainCallbacks,
+  type TrainEnd,
+  type TrainEvent,
+  type TrainOptions,
+  type TrainResult,
+  train,
+} from '@graftjs/trainer'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { faulty } from '../../files/src/faulty-fs.test-util.ts'
 import { fixtureDir } from './fixture.ts'
@@ -90,10 +97,15 @@ const run = async ({
 }
 
 /** Aborts once `k` steps are done. */
-const until = (k: number): Pick<TrainOptions, 'signal' | 'onStep'> => {
+const until = (k: number): Pick<TrainOptions, 'signal' | 'callbacks'> => {
   const abort = new AbortController()
   if (k === 0) abort.abort()
-  return { signal: abort.signal, onStep: ({ step }) => void (step === k && abort.abort()) }
+  return { signal: abort.signal, callbacks: [{ onStep: ({ step }) => void (step === k && abort.abort()) }] }
+}
+/** Collects what is said under one code. */
+const hearing = (code: TrainEvent['code']): { heard: TrainEvent[]; callbacks: TrainCallbacks[] } => {
+  const heard: TrainEvent[] = []
+  return { heard, callbacks: [{ onEvent: (event) => void (event.code === code && heard.push(event)) }] }
 }
 const faultOf = async (run: Promise<unknown>): Promise<GraftError> => {
   const fault = await run.then(
@@ -123,9 +135,9 @@ describe('a resumed run', () => {
       // The last one is written at its end, as everySteps asks; the others because they are aborted.
       const first = await run({ ...options, ...until(k), checkpoint: { ...checkpoint, everySteps: 100 } })
       expect(first.result).toMatchObject({ steps: k, finished: k === n })
-      const from: object[] = []
-      const second = await run({ ...options, checkpoint, resume: true, onResume: (at) => void from.push(at) })
-      expect(from).toEqual([{ step: k, folder: first.result.checkpoint }])
+      const { heard, callbacks } = hearing('resumed')
+      const second = await run({ ...options, checkpoint, resume: true, callbacks })
+      expect(heard).toMatchObject([{ step: k, details: { folder: first.result.checkpoint! } }])
       expect(second.result.losses).toEqual(straight.result.losses)
       expect(second.values).toEqual(straight.values)
       expect(second.state).toEqual(straight.state)
@@ -184,16 +196,17 @@ describe('a resumed run', () => {
 describe('checkpoints', () => {
   it('are written each so many steps and at the end; the newest stay', async () => {
     const saved: number[] = []
-    const onSaved = ({ step, folder }: { step: number; folder: string }): void => {
+    const onEvent = ({ step, code, details }: TrainEvent): void => {
+      expect(code).toBe('checkpoint')
       saved.push(step)
-      expect(readdirSync(folder).sort()).toEqual([
+      expect(readdirSync(details.folder as string).sort()).toEqual([
         'checkpoint.json',
         'optimizer.safetensors',
         'parameters.safetensors',
         'run.json',
       ])
     }
-    const { result } = await run({ checkpoint: { dir, everySteps: 2, keep: 2, onSaved } })
+    const { result } = await run({ checkpoint: { dir, everySteps: 2, keep: 2 }, callbacks: [{ onEvent }] })
     expect(saved).toEqual([2, 4, 5])
     expect(steps()).toEqual(['step-00000004', 'step-00000005'])
     expect(result.checkpoint).toBe(`${dir}/step-00000005`)
@@ -211,16 +224,11 @@ describe('checkpoints', () => {
         if (how === 'gone') rmSync(path)
         else if (how === 'cut') writeFileSync(path, bytes.subarray(0, bytes.length - 9))
         else writeFileSync(path, bytes.with(bytes.length >> 1, bytes[bytes.length >> 1]! ^ 4))
-        const skipped: string[] = []
-        const { values } = await run({
-          ...quick,
-          checkpoint: { dir: own, everySteps: 1 },
-          resume: true,
-          onSkippedCheckpoint: ({ message }) => void skipped.push(message),
-        })
+        const { heard, callbacks } = hearing('checkpoint-passed-over')
+        const { values } = await run({ ...quick, checkpoint: { dir: own, everySteps: 1 }, resume: true, callbacks })
         expect(values).toEqual(straight.values)
-        expect(skipped).toHaveLength(1)
-        expect(skipped[0]).toContain(path)
+        expect(heard).toHaveLength(1)
+        expect(heard[0]!.message).toContain(path)
       }
   })
 
@@ -340,14 +348,14 @@ describe('a fault while a checkpoint is written', () => {
         // The flush of the folder above fails when the new checkpoint is whole: then both are there.
         expect(readdirSync(own).length, where).toBe(fault.message.includes('is there') ? 2 : 1)
       }
-      const skipped: GraftError[] = []
+      const { heard, callbacks } = hearing('checkpoint-passed-over')
       const { values } = await run({
         ...quick,
         checkpoint: { dir: own, everySteps: 1, keep: 1 },
         resume: true,
-        onSkippedCheckpoint: (fault) => void skipped.push(fault),
+        callbacks,
       })
-      expect(skipped, where).toEqual([])
+      expect(heard, where).toEqual([])
       expect(values, where).toEqual(straight.values)
       expect(readdirSync(own), where).toEqual(['step-00000003'])
     }
@@ -363,12 +371,9 @@ describe('a fault while a checkpoint is written', () => {
       const own = { dir: `${dir}/${at}`, everySteps: 1, keep: 1 }
       const { fs } = await faulty({ at, dead: true })
       await run({ ...quick, ...until(2), checkpoint: { ...own, fs } }).catch(() => {})
-      const { values } = await run({
-        ...quick,
-        checkpoint: own,
-        resume: true,
-        onResume: ({ step }) => void from.add(step),
-      })
+      const { heard, callbacks } = hearing('resumed')
+      const { values } = await run({ ...quick, checkpoint: own, resume: true, callbacks })
+      from.add(heard[0]!.step)
       expect(values, `call ${at}, ${calls[at]}`).toEqual(straight.values)
     }
     expect([...from].sort()).toEqual([1, 2])
@@ -387,8 +392,18 @@ describe('nothing is left behind by', () => {
     const thrown = (): never => {
       throw new Error('mine')
     }
-    await expect(run({ onStep: thrown, checkpoint: { dir, everySteps: 1 } })).rejects.toThrow('mine')
-    await expect(run({ checkpoint: { dir, everySteps: 1, onSaved: thrown } })).rejects.toThrow('mine')
-    await expect(run({ checkpoint: { dir }, resume: true, onResume: thrown })).rejects.toThrow('mine')
+    const evaluation = { samples: samples.slice(0, 3) }
+    for (const hook of ['onStart', 'onStep', 'onEvaluation', 'onEvent', 'onEnd'] as const) {
+      const ends: TrainEnd[] = []
+      const callbacks = [{ [hook]: thrown }, { onEnd: (end: TrainEnd) => void ends.push(end) }]
+      const own = { dir: `${dir}/${hook}`, everySteps: 1 }
+      await expect(run({ ...quick, callbacks, evaluation, checkpoint: own }), hook).rejects.toThrow('mine')
+      if (hook !== 'onEnd') expect(ends, hook).toMatchObject([{ reason: 'failed', error: { message: 'mine' } }])
+    }
+    const [again] = [{ dir: `${dir}/onStep` }]
+    await run({ ...quick, ...until(1), evaluation, checkpoint: again, resume: true })
+    await expect(
+      run({ ...quick, evaluation, checkpoint: again, resume: true, callbacks: [{ onEvent: thrown }] }),
+    ).rejects.toThrow('mine')
   })
 })

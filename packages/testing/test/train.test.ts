@@ -38,7 +38,7 @@ describe('train', () => {
       epochs: 8,
       batchSize: 4,
       keep: 'all',
-      onStep: (r) => void reports.push(r),
+      callbacks: [{ onStep: (r) => void reports.push(r) }],
     })
     expect(steps).toBe(24)
     expect(losses.slice(-3).reduce((a, b) => a + b) / 3).toBeLessThan(losses[0]! * 0.7)
@@ -109,28 +109,10 @@ describe('train', () => {
       steps: 50,
       batchSize: 4,
       signal: abort.signal,
-      onStep: ({ step }) => void (step === 2 && abort.abort()),
+      callbacks: [{ onStep: ({ step }) => void (step === 2 && abort.abort()) }],
     })
     expect(steps).toBe(2)
     expect(memory()).toEqual(before)
-    optimizer.dispose()
-    t.dispose()
-  })
-
-  it('refuses a loss that is not finite, the parameters as they were', async () => {
-    const t = tuned()
-    const [first] = [...t.params.all.values()]
-    const broken = first!.value.dataSync().slice() as Float32Array
-    broken[0] = Number.NaN
-    const { tensor } = await import('@graftjs/tensor')
-    first!.set(tensor(broken, first!.shape))
-    for (const p of t.params.all.values())
-      if (p !== first && p.path.endsWith('lora_B.weight'))
-        p.set(tensor(new Float32Array(p.value.size).fill(0.1), p.shape))
-    const before = values(t)
-    const optimizer = adamw(1e-2)
-    await expect(train(t, samples, { optimizer, steps: 1, batchSize: 4 })).rejects.toThrow(/step 1: given loss NaN/)
-    expect(values(t)).toEqual(before)
     optimizer.dispose()
     t.dispose()
   })

@@ -1,4 +1,4 @@
-export { type RenderOptions, renderChat } from './render-chat.ts'
+export { type RenderedChat, type RenderOptions, renderChat, renderChatSpans, type Span } from './render-chat.ts'
 export { type StreamDecoder, streamDecoder } from './stream-decoder.ts'
 export type { ChatMessage, ChatOptions, ChatTemplate, Tokenizer } from './tokenizer.ts'
 export { tokenizerFromGguf } from './tokenizer-from-gguf.ts'

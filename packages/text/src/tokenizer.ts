@@ -1,6 +1,6 @@
 import { GraftError } from '@graftjs/tensor/error'
 import { Tokenizer as Engine } from '@huggingface/tokenizers'
-import { renderChat } from './render-chat.ts'
+import { type RenderedChat, type RenderOptions, renderChat, renderChatSpans } from './render-chat.ts'
 
 export interface Tokenizer {
   /** `addSpecialTokens` (default true): with what the tokenizer puts around a text, such as BOS. */
@@ -19,6 +19,8 @@ export interface Tokenizer {
   readonly chat?: ChatTemplate
   /** The text of a conversation, by the model's chat template. */
   applyChat(messages: readonly ChatMessage[], options?: ChatOptions): string
+  /** The same text, and what the template marks as the assistant's, if it marks anything. */
+  applyChatSpans(messages: readonly ChatMessage[], options?: ChatOptions): RenderedChat
   /** Its ids. Nothing is added: the template writes the special tokens itself. */
   encodeChat(messages: readonly ChatMessage[], options?: ChatOptions): number[]
 }
@@ -97,7 +99,8 @@ export const createTokenizer = ({ json, config, vocabSize, special, chat }: Toke
     },
     idOf: (token) => engine.token_to_id(token),
     isSpecial: (id) => specialIds.has(id),
-    applyChat: (messages, options = {}) => applyTemplate(chat, variables, messages, options),
+    applyChat: (messages, options = {}) => applyTemplate(renderChat, chat, variables, messages, options),
+    applyChatSpans: (messages, options = {}) => applyTemplate(renderChatSpans, chat, variables, messages, options),
     encodeChat: (messages, options) =>
       tokenizer.encode(tokenizer.applyChat(messages, options), { addSpecialTokens: false }),
   }
@@ -119,12 +122,13 @@ const unknownToken = (token: string): GraftError =>
     expected: 'a vocabulary that covers the text',
   })
 
-const applyTemplate = (
+const applyTemplate = <T>(
+  render: (source: string, variables: Readonly<Record<string, unknown>>, options: RenderOptions) => T,
   chat: ChatTemplate | undefined,
   special: Readonly<Record<string, string>>,
   messages: readonly ChatMessage[],
   { addGenerationPrompt = false, tools, variables = {}, now }: ChatOptions,
-): string => {
+): T => {
   if (!chat)
     throw new GraftError({
       code: 'no-chat-template',
@@ -133,6 +137,17 @@ const applyTemplate = (
       expected: 'a model tuned for chat, or plain prompts',
     })
   const source = tools && chat.toolUse !== undefined ? chat.toolUse : chat.source
-  const given = { messages, tools: tools ?? null, documents: null, add_generation_prompt: addGenerationPrompt }
-  return renderChat(source, { ...special, ...given, ...variables }, now ? { now } : {})
+  const given = {
+    messages: messages.map(withThinking),
+    tools: tools ?? null,
+    documents: null,
+    add_generation_prompt: addGenerationPrompt,
+  }
+  return render(source, { ...special, ...given, ...variables }, now ? { now } : {})
+}
+
+/** As transformers does: templates read a message's thinking under one of several names. */
+const withThinking = (message: ChatMessage): ChatMessage => {
+  const thinking = message?.reasoning_content ?? message?.thinking ?? message?.reasoning
+  return thinking == null ? message : { thinking, ...message, reasoning_content: thinking }
 }

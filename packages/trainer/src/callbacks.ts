@@ -31,9 +31,7 @@ export interface Continuation {
 export interface EvaluationReport {
   /** Steps done; 0: before the first. */
   readonly step: number
-  /** Mean negative log-likelihood a supervised token of the rows held out. */
-  readonly loss: number
-  /** `loss` and whatever `evaluation.metrics` adds, by name. */
+  /** `loss` (mean negative log-likelihood a supervised token of the rows held out), where there are such rows, and what `evaluation.metrics` adds. */
   readonly metrics: Readonly<Record<string, number>>
   /** Of all evaluations up to now, by the metric that decides. */
   readonly best: boolean
@@ -83,4 +81,13 @@ export interface TrainCallbacks {
   readonly onEvent?: Hook<TrainEvent>
   /** Also where the run failed. */
   readonly onEnd?: Hook<TrainEnd>
+}
+
+/** Tells all of them, one after the other. */
+export const tell = async <K extends keyof TrainCallbacks>(
+  callbacks: readonly TrainCallbacks[] | undefined,
+  hook: K,
+  value: Parameters<NonNullable<TrainCallbacks[K]>>[0],
+): Promise<void> => {
+  for (const callback of callbacks ?? []) await (callback[hook] as Hook<typeof value> | undefined)?.(value)
 }

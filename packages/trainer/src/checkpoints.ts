@@ -1,9 +1,11 @@
 import type { StoredParam, Tuned } from '@graftjs/core'
 import {
+  type Checkpoint,
   fromFloat32,
   type JsonObject,
   type NamedTensor,
   newestCheckpoint,
+  readCheckpoint,
   toFloat32,
   type WriteFs,
   writeCheckpoint,
@@ -11,32 +13,37 @@ import {
 import type { Optimizer } from '@graftjs/optim'
 import { tensor } from '@graftjs/tensor'
 import { GraftError } from '@graftjs/tensor/error'
+import type { Judged } from './evaluation.ts'
 import { requireSameRun } from './run-facts.ts'
 
 export interface CheckpointOptions {
   /** The folder that gets a folder for each checkpoint. */
   readonly dir: string
-  /** A checkpoint each so many steps, and one at the end. Absent: only when `signal` aborts. */
+  /** A checkpoint each so many steps, and one at the end. Absent: only of the best evaluation, and when `signal` aborts. */
   readonly everySteps?: number | undefined
-  /** Checkpoints that stay. Default 2. */
+  /** Checkpoints that stay; that of the best evaluation stays beside them. Default 2. */
   readonly keep?: number | undefined
   /** The file system to write through. Default Node's. */
   readonly fs?: WriteFs
-  /** Hears of a checkpoint once it is whole. */
-  readonly onSaved?: (saved: { readonly step: number; readonly folder: string }) => void
 }
 
 /** Where a run stands: all that its bits depend on beside what `runFacts` states. */
 export interface Position {
   /** Steps done. The order of rows, the seeds of dropout and the schedule are functions of it. */
   readonly step: number
+  /** NaN where a step was skipped. */
   readonly losses: readonly number[]
+  readonly evaluations: readonly Judged[]
+  /** All steps are done, or evaluations ended the run. */
+  readonly finished: boolean
 }
 
 /** What a folder of checkpoints says of its run, to those who have no model yet. */
 export interface CheckpointedRun {
   readonly step: number
   readonly steps: number
+  /** All steps are done, or evaluations ended the run. */
+  readonly finished: boolean
   /** Of the kernels that its bits come from. */
   readonly variant: string
 }
@@ -45,7 +52,14 @@ export interface CheckpointedRun {
 export const checkpointedRun = async (dir: string): Promise<CheckpointedRun | undefined> => {
   const newest = await newestCheckpoint(dir, () => {})
   const facts = (newest?.run.facts ?? {}) as JsonObject
-  return newest && { step: newest.step, steps: facts.steps as number, variant: String(facts['kernel variant']) }
+  return (
+    newest && {
+      step: newest.step,
+      steps: facts.steps as number,
+      finished: newest.run.finished === true,
+      variant: String(facts['kernel variant']),
+    }
+  )
 }
 
 export const checkCheckpointOptions = ({ everySteps = 1, keep = 2 }: CheckpointOptions): void => {
@@ -77,20 +91,19 @@ export const requireNoCheckpoints = async (dir: string): Promise<void> => {
 }
 
 export const savePosition = async (
-  { dir, keep = 2, fs, onSaved }: CheckpointOptions,
+  { dir, keep = 2, fs }: CheckpointOptions,
   tuned: Tuned,
   optimizer: Optimizer,
   facts: JsonObject,
-  { step, losses }: Position,
+  { step, losses, evaluations, finished }: Position,
+  protect: readonly number[],
 ): Promise<string> => {
   const parameters: NamedTensor[] = []
   for (const [path, { value }] of tuned.params.all)
     parameters.push(fromFloat32(path, value.shape, (await value.data()) as Float32Array))
   const state = [...(await optimizer.state())].map(([name, { shape, data }]) => fromFloat32(name, shape, data))
-  const run = { facts, losses: [...losses] }
-  const folder = await writeCheckpoint(dir, { step, run, parameters, optimizer: state }, { keep, fs })
-  onSaved?.({ step, folder })
-  return folder
+  const run = { facts, losses: [...losses], evaluations: evaluations as unknown as JsonObject[], finished }
+  return writeCheckpoint(dir, { step, run, parameters, optimizer: state }, { keep, fs, protect })
 }
 
 /** Puts the newest whole checkpoint of `dir` into the parameters and the optimiser; nothing changes unless all of it fits. */
@@ -100,7 +113,7 @@ export const restorePosition = async (
   optimizer: Optimizer,
   facts: JsonObject,
   onSkip: (fault: GraftError) => void,
-): Promise<Position & { folder: string }> => {
+): Promise<Omit<Position, 'finished'> & { folder: string }> => {
   let skipped: GraftError | undefined
   const found = await newestCheckpoint(dir, (fault) => {
     skipped ??= fault
@@ -116,13 +129,28 @@ export const restorePosition = async (
     })
   const { folder, step, run } = found
   requireSameRun(folder, facts, (run.facts ?? {}) as JsonObject)
+  putBack(folder, found, tuned, optimizer)
+  // JSON has no NaN.
+  const losses = (run.losses as (number | null)[]).map((loss) => loss ?? Number.NaN)
+  return { folder, step, losses, evaluations: (run.evaluations ?? []) as unknown as Judged[] }
+}
+
+/** Puts one checkpoint of this run back into the parameters and the optimiser. */
+export const restoreState = async (folder: string, tuned: Tuned, optimizer: Optimizer): Promise<void> =>
+  putBack(folder, await readCheckpoint(folder), tuned, optimizer)
+
+const putBack = (
+  folder: string,
+  { parameters, optimizer: state }: Pick<Checkpoint, 'parameters' | 'optimizer'>,
+  tuned: Tuned,
+  optimizer: Optimizer,
+): void => {
   const { all } = tuned.params
-  const values = new Map(found.parameters.map((t) => [t.name, t]))
+  const values = new Map(parameters.map((t) => [t.name, t]))
   requireSameParameters(folder, all, values)
-  requireKnownState(folder, all, found.optimizer)
-  optimizer.load(new Map(found.optimizer.map((t) => [t.name, { shape: t.shape, data: toFloat32(t) }])))
+  requireKnownState(folder, all, state)
+  optimizer.load(new Map(state.map((t) => [t.name, { shape: t.shape, data: toFloat32(t) }])))
   for (const [path, param] of all) param.set(tensor(toFloat32(values.get(path)!).slice(), param.shape))
-  return { folder, step, losses: run.losses as number[] }
 }
 
 const requireSameParameters = (

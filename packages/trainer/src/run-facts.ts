@@ -2,25 +2,36 @@ import { countBase, forward, type Tuned } from '@graftjs/core'
 import { collate, type Sample } from '@graftjs/data'
 import type { Json, JsonObject } from '@graftjs/files'
 import { simdInfo } from '@graftjs/kernels'
-import type { Optimizer, Schedule } from '@graftjs/optim'
-import { backendName, scope, sum } from '@graftjs/tensor'
+import type { Schedule } from '@graftjs/optim'
+import { backendName, dispose, scope, sum } from '@graftjs/tensor'
 import { GraftError } from '@graftjs/tensor/error'
+import type { EvaluationOptions } from './evaluation.ts'
+import { isMixed, samplesOf, type TrainData } from './plan-steps.ts'
+import type { TrainOptions } from './train.ts'
 
 /** What fixes the bits of a run. Threads, `keep` and the id of padding change none. */
-export interface RunOptions {
-  readonly optimizer: Optimizer
-  readonly schedule: Schedule
-  readonly steps: number
-  readonly batchSize: number
-  readonly accumulate: number
-  readonly clip: number
-  readonly seed: number
-}
+type RunOptions = Pick<
+  TrainOptions,
+  | 'optimizer'
+  | 'batchSize'
+  | 'accumulate'
+  | 'clip'
+  | 'seed'
+  | 'packing'
+  | 'bucketing'
+  | 'mixing'
+  | 'neftuneNoiseAlpha'
+  | 'nonFinite'
+  | 'evaluation'
+  | 'checkpoint'
+> & { readonly schedule: Schedule; readonly steps: number }
 
 /** The same as JSON, by names that a message may use. */
-export const runFacts = (tuned: Tuned, samples: readonly Sample[], options: RunOptions): JsonObject => {
-  const { optimizer, schedule, steps, ...numbers } = options
+export const runFacts = async (tuned: Tuned, data: TrainData, options: RunOptions): Promise<JsonObject> => {
+  const { optimizer, schedule, steps, batchSize = 8, accumulate = 1, clip = 0, seed = 0 } = options
+  const { packing, bucketing = false, mixing, neftuneNoiseAlpha = 0, nonFinite = 'skip' } = options
   const { name } = tuned.model as { name?: string }
+  const samples = samplesOf(data)
   return asJson({
     'kernel variant': kernelVariant(),
     model: {
@@ -30,13 +41,30 @@ export const runFacts = (tuned: Tuned, samples: readonly Sample[], options: RunO
     },
     method: tuned.method && { name: tuned.method.name, ...tuned.method.config },
     adapter: tuned.active,
-    ...numbers,
+    batchSize,
+    accumulate,
+    clip,
+    seed,
+    packing,
+    bucketing,
+    neftuneNoiseAlpha,
+    nonFinite,
+    ...(nonFinite === 'rollback' && { checkpointEvery: options.checkpoint?.everySteps }),
+    evaluation: deciding(options.evaluation),
     steps,
     optimizer: { name: optimizer.name, ...optimizer.config },
     schedule: factors(schedule, steps),
+    ...(isMixed(data) && { mixing, sets: data.map((set) => ({ name: set.name, count: set.samples.length })) }),
     rows: { count: samples.length, hash: hashRows(samples) },
-    [PROBE]: probe(tuned, samples),
+    [PROBE]: await probe(tuned, samples),
   }) as JsonObject
+}
+
+/** Evaluations change what comes after them only where they may end the run. */
+const deciding = (options: EvaluationOptions | undefined): Json | undefined => {
+  if (!options?.earlyStopping) return undefined
+  const { everySteps, metric = 'loss', greaterIsBetter = false, earlyStopping, samples } = options
+  return asJson({ everySteps, metric, greaterIsBetter, earlyStopping, rows: samples && hashRows(samples) })
 }
 
 const PROBE = 'base loss of a row'
@@ -45,11 +73,14 @@ const PROBE = 'base loss of a row'
  * One pass through the bare base: other weights under the same name, or a processor that rounds otherwise, show in its bits.
  * Null where no row has a token to predict.
  */
-const probe = (tuned: Tuned, samples: readonly Sample[]): number | null => {
+const probe = async (tuned: Tuned, samples: readonly Sample[]): Promise<number | null> => {
   const row = samples.find(({ labels }) => labels.slice(1).some((label) => label >= 0))
   if (!row) return null
   const batch = collate([row], { padId: 0 })
-  return scope(() => sum(forward(tuned, batch, { adapter: null }).nll(batch.labels)).dataSync()[0]!)
+  const loss = scope(() => sum(forward(tuned, batch, { adapter: null }).nll(batch.labels)))
+  const [value] = await loss.data()
+  dispose(loss)
+  return value!
 }
 
 /** The bits of a run are those of its kernels. */

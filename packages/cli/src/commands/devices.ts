@@ -1,14 +1,13 @@
 import { simdInfo, useSimd } from '@graftjs/kernels'
-import { type Command, parse, printJson, say } from '../command.ts'
+import { type Command, jsonOption, printJson, say } from '../command.ts'
 
 export const devices: Command = {
   summary: 'what this machine offers, and what was chosen',
-  help: `graft devices [--json]
-
-Probes the kernel variants (a few milliseconds) and says which one runs: plain, relaxed (fused multiply-add) or wide
+  usage: ['[--json]'],
+  about: `Probes the kernel variants (a few milliseconds) and says which one runs: plain, relaxed (fused multiply-add) or wide
 (16-wide tiles, worth it where V8 widens SIMD to AVX2). GRAFT_KERNEL pins one, GRAFT_THREADS the threads.`,
-  run: async (args) => {
-    const { values } = parse(args, { json: { type: 'boolean' } })
+  options: { json: jsonOption },
+  run: async ({ values }) => {
     await useSimd()
     const { variant, threads, probe } = simdInfo()!
     const { node, v8 } = process.versions

@@ -1,23 +1,21 @@
 import { forward } from '@graftjs/core'
 import { scope } from '@graftjs/tensor'
 import { GraftError } from '@graftjs/tensor/error'
-import { type Command, parse, printJson, required } from '../command.ts'
+import { adapterOption, type Command, jsonOption, modelOption, printJson, required } from '../command.ts'
 import { openModel } from './open-model.ts'
 
 export const logits: Command = {
   summary: 'the logits of given token ids',
-  help: `graft logits --model M [--adapter DIR] --ids '[[1,2,3],[4,5,6]]' [--mask '[[1,1,1],[1,1,0]]'] --json
-
-Prints {"shape":[B,T,V],"data":[…]}, flat, row after row. No tokenizer is needed. M is a hub id, a folder with config.json
-and safetensors, or a .gguf file; DIR an adapter in PEFT's layout.`,
-  run: async (args) => {
-    const { values } = parse(args, {
-      model: { type: 'string' },
-      adapter: { type: 'string' },
-      ids: { type: 'string' },
-      mask: { type: 'string' },
-      json: { type: 'boolean' },
-    })
+  usage: ["--model M [--adapter DIR] --ids '[[1,2,3],[4,5,6]]' [--mask '[[1,1,1],[1,1,0]]'] --json"],
+  about: 'Prints {"shape":[B,T,V],"data":[…]}, flat, row after row. No tokenizer is needed.',
+  options: {
+    model: modelOption,
+    adapter: adapterOption,
+    ids: { value: 'ROWS', about: "rows of token ids of one length, such as '[[1,2,3],[4,5,6]]'" },
+    mask: { value: 'ROWS', about: 'of the same shape: 1 for a token, 0 for padding' },
+    json: jsonOption,
+  },
+  run: async ({ values }) => {
     const ids = rows('ids', required(values, 'ids'))
     const mask = typeof values.mask === 'string' ? rows('mask', values.mask) : undefined
     const { tuned } = await openModel(values)

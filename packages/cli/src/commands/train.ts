@@ -1,14 +1,13 @@
 import { readFile } from 'node:fs/promises'
-import { attach, forward, type Method, type Tuned } from '@graftjs/core'
-import { collate, countTargets, encodeExamples, promptCompletion, readJsonl, type Sample } from '@graftjs/data'
+import { attach, type Method, type Tuned } from '@graftjs/core'
+import { encodeExamples, promptCompletion, readJsonl, type Sample } from '@graftjs/data'
 import { listCheckpoints, removeCheckpoints } from '@graftjs/files'
-import { simdInfo, useSimd, type Variant } from '@graftjs/kernels'
+import { useSimd, type Variant } from '@graftjs/kernels'
 import { type LoadedModel, loadModel, saveAdapter } from '@graftjs/models'
 import { adamw, constant, cosine, linear } from '@graftjs/optim'
-import { scope, sum } from '@graftjs/tensor'
 import { GraftError } from '@graftjs/tensor/error'
-import { checkpointedRun, progress, train as runTraining, type TrainResult } from '@graftjs/trainer'
-import { type Command, parse, printJson, say } from '../command.ts'
+import { checkpointedRun, evaluate, progress, train as runTraining, type TrainResult } from '@graftjs/trainer'
+import { type Command, printJson, say } from '../command.ts'
 import { methodOf } from '../methods.ts'
 import { onSignals, type StopSignal } from '../on-signals.ts'
 import { type Recipe, readRecipe } from '../recipe.ts'
@@ -16,44 +15,46 @@ import { trainingLog } from '../training-log.ts'
 
 export const train: Command = {
   summary: 'tune a model by a recipe',
-  help: `graft train RECIPE.json [--resume] [--json]
-
-The recipe: {"format":"graft-recipe","version":1,"model":M,"method":{"name":"lora",…config},"data":{"train":"rows.jsonl",…},
-"training":{…},"out":DIR}. Rows are {"prompt":…,"completion":…}; the loss is on the completion. DIR gets the adapter
-(adapter_config.json, adapter_model.safetensors), log.jsonl and checkpoints. --json prints the result as JSON.
+  usage: ['RECIPE [--resume] [--json]'],
+  about: `RECIPE is a file in YAML (.yaml) or JSON that says what to train on what: graft new writes one with comments. Its folder
+\`out\` gets the adapter (adapter_config.json, adapter_model.safetensors), log.jsonl and checkpoints.
 
 Ctrl-C (SIGINT) or SIGTERM ends the run after the step under way and leaves a checkpoint; a second one ends it at once.
---resume goes on from the newest checkpoint in DIR, to the same adapter byte for byte; also after a crash, where
+--resume goes on from the newest checkpoint in the folder, to the same adapter byte for byte; also after a crash, where
 training.checkpointEvery says how often one is written.`,
-  run: async (args) => {
-    const { values, positionals } = parse(args, { json: { type: 'boolean' }, resume: { type: 'boolean' } }, 1)
-    const file = positionals[0]
-    if (!file || positionals.length > 1)
+  options: {
+    resume: { about: 'goes on from the newest checkpoint' },
+    json: { about: 'prints the result as JSON on stdout' },
+  },
+  operands: [{ name: 'RECIPE', optional: true, complete: 'file' }],
+  run: async ({ values, operands: [file] }) => {
+    if (!file)
       throw new GraftError({
         code: 'bad-option',
         culprit: 'arguments',
-        given: `${positionals.length} files`,
-        expected: 'one recipe: graft train RECIPE.json',
+        given: 'no file',
+        expected: 'a recipe: graft train RECIPE; `graft new` writes one',
       })
     const recipe = readRecipe(await readText(file), file)
     const method = saveable(methodOf(recipe.method))
     const resume = values.resume === true
     await (resume ? useRecordedKernels(recipe) : clearFinished(recipe))
-    const trainRows = await readText(recipe.data.train)
+    const trainFile = oneFile(recipe)
+    const trainRows = await readText(trainFile)
     const evalRows = recipe.data.eval === undefined ? undefined : await readText(recipe.data.eval)
     const model = await loadModel(recipe.model)
-    const samples = encode(model, recipe, trainRows, recipe.data.train)
+    const samples = encode(model, recipe, trainRows, trainFile)
     const held = evalRows === undefined ? undefined : encode(model, recipe, evalRows, recipe.data.eval!)
     const tuned = attach(model, method, { seed: recipe.training?.seed ?? 0 })
     say(tuned.describe())
-    const before = held && evaluate(tuned, held)
+    const before = held && (await evaluate(tuned, held))
     if (before !== undefined) say(`eval loss before: ${before.toFixed(4)}`)
     const { losses, steps, finished, stopped } = await tune(tuned, samples, recipe, resume)
     if (stopped && !finished) {
       say(`stopped by ${stopped.signal} after step ${steps}; go on with: graft train ${file} --resume`)
       return stopped.exitCode
     }
-    const after = held && evaluate(tuned, held)
+    const after = held && (await evaluate(tuned, held))
     if (after !== undefined) say(`eval loss after: ${after.toFixed(4)}`)
     await saveAdapter(tuned, recipe.out)
     say(`adapter written to ${recipe.out}`)
@@ -90,7 +91,7 @@ const kernels: readonly string[] = ['plain', 'relaxed', 'wide'] satisfies Varian
 const clearFinished = async (recipe: Recipe): Promise<void> => {
   const dir = checkpointsOf(recipe)
   const run = await checkpointedRun(dir)
-  if (run && run.step < run.steps)
+  if (run && !run.finished)
     throw new GraftError({
       code: 'checkpoints-exist',
       culprit: dir,
@@ -108,6 +109,17 @@ const saveable = (method: Method): Method => {
     culprit: 'recipe: method',
     given: method.name,
     expected: 'a method with a file format of its own: hybrids cannot be written to disk yet; train them in code',
+  })
+}
+
+const oneFile = ({ data: { train: sets } }: Recipe): string => {
+  if (typeof sets === 'string') return sets
+  if (sets.length === 1) return sets[0]!.path
+  throw new GraftError({
+    code: 'bad-recipe',
+    culprit: 'data.train',
+    given: `${sets.length} files`,
+    expected: 'one file',
   })
 }
 
@@ -151,7 +163,6 @@ const tune = async (tuned: Tuned, samples: readonly Sample[], recipe: Recipe, re
   const optimizer = adamw({ learningRate: training.learningRate ?? 2e-4, weightDecay: training.weightDecay ?? 0 })
   const live = process.stderr.isTTY === true
   const write = (text: string): void => void process.stderr.write(text)
-  const show = progress({ live, write, bytes: () => simdInfo()?.memoryBytes ?? 0 })
   const log = trainingLog(`${recipe.out}/log.jsonl`)
   const abort = new AbortController()
   let stopped: Tuning['stopped']
@@ -161,7 +172,6 @@ const tune = async (tuned: Tuned, samples: readonly Sample[], recipe: Recipe, re
     abort.abort()
   })
   try {
-    if (!resume) await log.start()
     const result = await runTraining(tuned, samples, {
       ...training,
       optimizer,
@@ -169,30 +179,14 @@ const tune = async (tuned: Tuned, samples: readonly Sample[], recipe: Recipe, re
       signal: abort.signal,
       checkpoint: { dir: checkpointsOf(recipe), everySteps, keep },
       resume,
-      onResume: async ({ step, folder }) => {
-        await log.start(step)
-        say(`going on after step ${step}, from ${folder}`)
-      },
-      onSkippedCheckpoint: ({ message }) => say(`skipped a checkpoint: ${message}`),
-      onStep: async (report) => {
-        show(report)
-        await log.add(report)
-      },
+      callbacks: [
+        progress({ live, write }),
+        { onStart: ({ done }) => log.start(done), onStep: (report) => log.add(report) },
+      ],
     })
     return { ...result, stopped }
   } finally {
     forget()
     optimizer.dispose()
   }
-}
-
-/** Mean negative log-likelihood a supervised token. */
-const evaluate = (tuned: Tuned, samples: readonly Sample[]): number => {
-  let [total, targets] = [0, 0]
-  for (let at = 0; at < samples.length; at += 8) {
-    const batch = collate(samples.slice(at, at + 8), { padId: 0 })
-    total += scope(() => sum(forward(tuned, batch).nll(batch.labels)).dataSync()[0]!)
-    targets += countTargets(batch)
-  }
-  return total / targets
 }

@@ -33,9 +33,14 @@ const trainAndSave = async (dir: string, out: string, steps: number): Promise<vo
     accumulate: 4,
     clip: 0.5,
     seed: 5,
-    checkpoint: { dir, everySteps: 1, fs, onSaved: ({ step }) => void stdout.write(`saved ${step}\n`) },
+    checkpoint: { dir, everySteps: 1, fs },
     resume,
-    onResume: ({ step }) => void stdout.write(`resumed ${step}\n`),
+    callbacks: [
+      {
+        onEvent: ({ code, step }) =>
+          void stdout.write(`${{ checkpoint: 'saved', resumed: 'resumed' }[code as string] ?? code} ${step}\n`),
+      },
+    ],
   })
   await saveAdapter(tuned, out)
   stdout.write('finished\n')

@@ -1,0 +1,71 @@
+import { GraftError } from '@graftjs/tensor/error'
+import { checkChoice } from './check-choice.ts'
+import type { Example } from './example.ts'
+import { readJsonl } from './read-jsonl.ts'
+import { readTable } from './read-table.ts'
+import { type Columns, type RawRow, type RowFormat, rowFormats, toExamples } from './row-format.ts'
+
+export type FileType = 'jsonl' | 'json' | 'csv' | 'tsv'
+
+export interface ReadOptions {
+  /** The file, for errors; its ending tells the type where `type` does not. */
+  readonly name: string
+  /** Default: by the ending of `name`; JSONL for any other. */
+  readonly type?: FileType
+  /** What the rows are. Default `auto`: what the columns of the first row tell, and every row must have them. */
+  readonly format?: RowFormat | 'auto'
+  /** Our names of columns to the file's, such as `{ prompt: 'question', completion: 'answer' }`. */
+  readonly columns?: Columns
+}
+
+const types: readonly FileType[] = ['jsonl', 'json', 'csv', 'tsv']
+
+/**
+ * The examples in a file's text: JSONL, a JSON array, CSV or TSV; messages, prompt and completion, text, Alpaca or
+ * ShareGPT. An error names the file, the line (in a JSON array the row, from 0) and the columns found there.
+ */
+export const readRows = (text: string, { name, type = typeOf(name), format = 'auto', columns = {} }: ReadOptions): Example[] => {
+  checkChoice('type', type, types)
+  checkChoice('format', format, ['auto', ...rowFormats])
+  const rows = rawRows(text, type, name)
+  if (rows.length > 0) return toExamples(rows, columns, format)
+  throw new GraftError({
+    code: 'no-data',
+    culprit: name,
+    given: 'no rows',
+    expected: type === 'csv' || type === 'tsv' ? 'a header and at least one row' : 'at least one row',
+  })
+}
+
+const typeOf = (name: string): FileType => {
+  const ending = name.slice(name.lastIndexOf('.') + 1).toLowerCase()
+  return types.find((type) => type === ending) ?? 'jsonl'
+}
+
+const rawRows = (text: string, type: FileType, name: string): RawRow[] => {
+  if (type === 'jsonl') return readJsonl(text, { name, row: (value, culprit) => ({ value, culprit }) })
+  if (type !== 'json') return readTable(text, type === 'csv' ? ',' : '\t', name)
+  const value = parsedJson(text, name)
+  if (!Array.isArray(value))
+    throw new GraftError({
+      code: 'bad-row',
+      culprit: name,
+      given: value === null ? 'null' : typeof value,
+      expected: 'a JSON array of rows; a file with one JSON value a line ends in .jsonl',
+    })
+  return value.map((row: unknown, i) => ({ value: row, culprit: `${name}[${i}]` }))
+}
+
+const parsedJson = (text: string, name: string): unknown => {
+  try {
+    return JSON.parse(text.replace(/^\uFEFF/, ''))
+  } catch (cause) {
+    throw new GraftError({
+      code: 'bad-row',
+      culprit: name,
+      given: (cause as Error).message,
+      expected: 'a JSON array of rows; a file with one JSON value a line ends in .jsonl',
+      cause,
+    })
+  }
+}
