@@ -22,6 +22,7 @@ export default defineConfig({
           { text: 'What Graft is', link: '/' },
           { text: 'Getting started', link: '/getting-started' },
           { text: 'The command line', link: '/cli' },
+          { text: 'Training', link: '/training' },
           { text: 'Packing, buckets, mixtures', link: '/packing' },
           { text: 'Measured figures', link: '/figures' },
         ],
