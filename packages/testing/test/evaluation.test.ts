@@ -134,7 +134,7 @@ const meanOfB = (tuned: Tuned): number => {
 
 describe('early stopping', () => {
   it('ends the run once patience has run out; the best stays on disk and comes back', async () => {
-    const evaluation = { ...scripted([5, 3, 4, 3, 9]), earlyStopping: { patience: 2 }, restoreBest: true }
+    const evaluation = { ...scripted([5, 3, 4, 3, 9]), earlyStopping: { patience: 2 } }
     const checkpoint = { dir, keep: 1 }
     const { result, events, values, after } = await run(evaluation, { checkpoint, steps: 20 })
     expect(result).toMatchObject({ steps: 6, reason: 'stopped-early', finished: true, best: { step: 2 } })

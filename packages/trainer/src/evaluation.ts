@@ -25,7 +25,7 @@ export interface EvaluationOptions {
     /** By how much the metric must be better to count. Default 0. */
     readonly minDelta?: number
   }
-  /** Ends with the parameters of the best evaluation; wants `checkpoint`. Default false. */
+  /** Ends with the parameters of the best evaluation; wants `checkpoint`. Default: where there is one and `earlyStopping`. */
   readonly restoreBest?: boolean
 }
 

@@ -57,7 +57,8 @@ export const runSteps = async (tuned: Tuned, plan: StepPlan, saver: Saver, optio
   if (!ended() || options.checkpoint?.everySteps || checkpoint !== undefined) await save()
   if (!ended()) return withCheckpoint('aborted', checkpoint)
   if (!allDone()) await sayStoppedEarly(saver, options, say)
-  if (evaluation?.restoreBest) await restoreBest(saver, options, say)
+  if (evaluation?.restoreBest ?? (evaluation?.earlyStopping && options.checkpoint))
+    await restoreBest(saver, options, say)
   return withCheckpoint(allDone() ? 'finished' : 'stopped-early', checkpoint)
 }
 
