@@ -24,6 +24,7 @@ export default defineConfig({
           { text: 'The command line', link: '/cli' },
           { text: 'Training', link: '/training' },
           { text: 'Packing, buckets, mixtures', link: '/packing' },
+          { text: 'Logs and the report', link: '/report' },
           { text: 'Measured figures', link: '/figures' },
         ],
       },

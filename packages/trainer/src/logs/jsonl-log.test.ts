@@ -97,6 +97,16 @@ describe('jsonlLog', () => {
     expect(await readdir(dir)).toEqual(['log.jsonl'])
   })
 
+  it('takes the end away where the run goes on from it', async () => {
+    const sink = memory()
+    const log = jsonlLog(sink)
+    await log.onStep!(step(1))
+    const before = sink.text
+    await log.onEnd!({ reason: 'aborted' })
+    await jsonlLog(sink).onStart!({ done: 1, steps: 4 })
+    expect(sink.text).toBe(before)
+  })
+
   it('starts empty for a run that starts at step 0, the evaluation before it too', async () => {
     const sink = memory()
     await jsonlLog(sink).onEvaluation!(evaluation(0))

@@ -22,9 +22,9 @@ export const scalarsRecord = (wallTime: number, step: number, scalars: Readonly<
     ),
   )
 
-/** Markdown, as TensorBoard shows text. */
+/** Markdown, as TensorBoard shows text. The shape is a scalar's: of a list it would make a table. */
 export const textRecord = (wallTime: number, step: number, tag: string, text: string): Uint8Array => {
-  const tensor = message(8, [integer(1, DT_STRING), message(2, [message(2, [integer(1, 1)])]), string(8, text)])
+  const tensor = message(8, [integer(1, DT_STRING), message(2, []), string(8, text)])
   const metadata = message(9, [message(1, [string(1, 'text')])])
   return tfrecord(event(wallTime, step, message(5, [message(1, [string(1, tag), tensor, metadata])])))
 }
