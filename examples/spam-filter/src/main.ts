@@ -1,5 +1,5 @@
 // The main job of the repository: a real model learns a real task on this machine's CPU, from start to file.
-import { mkdir, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { attach, forward, type Tuned } from '@graftjs/core'
@@ -10,9 +10,9 @@ import { loadAdapter, loadModel, padRows, saveAdapter } from '@graftjs/models'
 import { adamw, linear } from '@graftjs/optim'
 import { scope } from '@graftjs/tensor'
 import { GraftError, isGraftError } from '@graftjs/tensor/error'
-import { lossSvg, progress, sparkline, train } from '@graftjs/trainer'
+import { progress, report, sparkline, train } from '@graftjs/trainer'
 import { accuracy, classify, question } from './classify.ts'
-import { loadMails, type Mail } from './mails.ts'
+import { type Label, loadMails, type Mail } from './mails.ts'
 import { obtainModel } from './model-source.ts'
 
 const help = `npm start -- [options]
@@ -20,7 +20,7 @@ const help = `npm start -- [options]
   --model PATH    a folder with config.json and safetensors, or a .gguf file (default: SmolLM2-135M-Instruct, fetched once)
   --quick         20 steps and a smaller test, in a few minutes
   --seed N        of the mails chosen, the adapter's start and the order of training (default 0)
-  --out DIR       where the adapter and the loss curve go (default out/spam-filter)
+  --out DIR       where the adapter and the report go (default out/spam-filter)
   --export FILE   also writes the tokenised rows as JSON, for the side measurement with PyTorch`
 
 const say = (text = ''): void => void process.stdout.write(`${text}\n`)
@@ -49,6 +49,7 @@ const main = async (): Promise<void> => {
   if (!Number.isSafeInteger(seed) || seed < 0)
     throw new GraftError({ code: 'bad-option', culprit: '--seed', given: values.seed, expected: 'a whole number ≥ 0' })
   const size = values.quick ? { train: 160, heldOut: 48, steps: 20 } : { train: 320, heldOut: 96, steps: 40 }
+  const { out } = values
   const clock = createClock()
 
   const { variant, threads } = await useSimd()
@@ -81,10 +82,12 @@ const main = async (): Promise<void> => {
         ? `\r\x1b[2K${done} of ${mails.heldOut.length} mails judged${done === mails.heldOut.length ? '\n' : ''}`
         : `${done} of ${mails.heldOut.length} mails judged\n`,
     )
-  const before = classify(tuned, tokenizer, mails.heldOut, judged)
-  say(`before: ${percent(accuracy(before, mails.heldOut))} of the held-out mails are told right`)
-  clock.lap('evaluation before')
-
+  const answers: Label[][] = []
+  const metrics = async (): Promise<{ accuracy: number }> => {
+    const said = classify(tuned, tokenizer, mails.heldOut, judged)
+    answers.push(said)
+    return { accuracy: accuracy(said, mails.heldOut).mean }
+  }
   const optimizer = adamw({ learningRate: 5e-4, weightDecay: 0 })
   const { losses } = await train(tuned, samples, {
     optimizer,
@@ -94,28 +97,41 @@ const main = async (): Promise<void> => {
     seed,
     clip: 1,
     keep: 'all',
-    callbacks: [progress({ live, write: (text) => void process.stdout.write(text) })],
+    evaluation: {
+      metrics,
+      continuations: async () =>
+        mails.heldOut.slice(0, 5).map((mail, i) => ({
+          prompt: question(tokenizer, mail).prompt,
+          text: `${answers.at(-1)![i]} (it is ${mail.label})`,
+        })),
+    },
+    callbacks: [
+      progress({ live, write: (text) => void process.stdout.write(text) }),
+      report({
+        path: join(out, 'report.html'),
+        title: 'A spam filter from SmolLM2-135M and LoRA',
+        facts: { kernels: `${variant}, ${threads} threads`, adapter: tuned.describe() },
+        versions: { node: process.version },
+      }),
+    ],
   })
   optimizer.dispose()
-  clock.lap('training')
-  const after = classify(tuned, tokenizer, mails.heldOut, judged)
-  say(`after:  ${percent(accuracy(after, mails.heldOut))}`)
-  clock.lap('evaluation after')
+  clock.lap('training and evaluation')
+  const [before, after] = [answers[0]!, answers.at(-1)!]
+  say(`\nof the held-out mails told right: ${percent(accuracy(before, mails.heldOut))} before`)
+  say(`                                  ${percent(accuracy(after, mails.heldOut))} after`)
 
   say('\nfive held-out mails                                         truth  before  after')
   for (const [i, mail] of mails.heldOut.slice(0, 5).entries())
     say(`${show(mail)}  ${mail.label.padEnd(6)} ${before[i]!.padEnd(7)} ${after[i]}`)
   say(`\nloss  ${losses[0]!.toFixed(2)} ${sparkline(losses)} ${losses.at(-1)!.toFixed(2)}`)
 
-  const out = values.out
   await saveAdapter(tuned, join(out, 'adapter'))
-  await mkdir(out, { recursive: true })
-  await writeFile(join(out, 'loss.svg'), lossSvg(losses, 'Spam filter: loss a step'))
   if (values.export) await writeFile(values.export, JSON.stringify(exported(tokenizer, mails, samples)))
   const again = await loadAdapter(model, join(out, 'adapter'), [lora])
   requireEqualLogits(tuned, again, mails.heldOut.slice(0, 8), tokenizer)
   say(
-    `\nadapter  ${join(out, 'adapter')}  (PEFT's format; loaded again from disk: equal logits on 8 mails)\ncurve    ${join(out, 'loss.svg')}`,
+    `\nadapter  ${join(out, 'adapter')}  (PEFT's format; loaded again from disk: equal logits on 8 mails)\nreport   ${join(out, 'report.html')}`,
   )
   clock.lap('saving and reloading')
   say(`seconds  ${clock.laps()}`)
