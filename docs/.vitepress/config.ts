@@ -23,6 +23,7 @@ export default defineConfig({
           { text: 'Getting started', link: '/getting-started' },
           { text: 'The command line', link: '/cli' },
           { text: 'Training', link: '/training' },
+          { text: 'Rows, masks, templates', link: '/data' },
           { text: 'Packing, buckets, mixtures', link: '/packing' },
           { text: 'Logs and the report', link: '/report' },
           { text: 'Measured figures', link: '/figures' },

@@ -50,20 +50,40 @@ export const modelOption: Option = {
   about: 'a hub id (owner/name), a folder with config.json and safetensors, or a .gguf file',
   complete: 'file',
 }
-export const adapterOption: Option = { value: 'DIR', about: "an adapter's folder, as PEFT lays it out", complete: 'folder' }
+export const adapterOption: Option = {
+  value: 'DIR',
+  about: "an adapter's folder, as PEFT lays it out",
+  complete: 'folder',
+}
 
 /** Node's own parser, with its errors as ours. */
-export const parse = (args: readonly string[], { options, operands = [] }: Pick<Command, 'options' | 'operands'>): Given => {
+export const parse = (
+  args: readonly string[],
+  { options, operands = [] }: Pick<Command, 'options' | 'operands'>,
+): Given => {
   const config = Object.fromEntries(
-    Object.entries(options).map(([name, { value }]) => [name, { type: value ? ('string' as const) : ('boolean' as const) }]),
+    Object.entries(options).map(([name, { value }]) => [
+      name,
+      { type: value ? ('string' as const) : ('boolean' as const) },
+    ]),
   )
   try {
-    const { values, positionals } = parseArgs({ args: [...args], options: config, allowPositionals: true, strict: true })
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      options: config,
+      allowPositionals: true,
+      strict: true,
+    })
     checkOperands(positionals, operands)
     return { values: values as Values, operands: positionals }
   } catch (cause) {
     if (cause instanceof GraftError) throw cause
-    throw new GraftError({ code: 'bad-option', culprit: 'arguments', message: parseFault(cause as Error, options), cause })
+    throw new GraftError({
+      code: 'bad-option',
+      culprit: 'arguments',
+      message: parseFault(cause as Error, options),
+      cause,
+    })
   }
 }
 
@@ -98,7 +118,12 @@ export const helpOf = (name: string, { usage, about, options }: Command): string
   const left = Object.entries(options).map(([key, { value }]) => `--${key}${value ? ` ${value}` : ''}`)
   const width = Math.max(0, ...left.map(({ length }) => length))
   const lines = Object.values(options).map(({ about: text }, i) => `  ${left[i]!.padEnd(width)}  ${text}`)
-  return [...usage.map((line) => `graft ${name} ${line}`.trimEnd()), '', about.trim(), ...(lines.length ? ['', ...lines] : [])].join('\n')
+  return [
+    ...usage.map((line) => `graft ${name} ${line}`.trimEnd()),
+    '',
+    about.trim(),
+    ...(lines.length ? ['', ...lines] : []),
+  ].join('\n')
 }
 
 export const required = (values: Values, name: string): string => {

@@ -1,6 +1,7 @@
 import type { Command } from './command.ts'
 import { chat } from './commands/chat.ts'
 import { completion } from './commands/completion.ts'
+import { data } from './commands/data.ts'
 import { devices } from './commands/devices.ts'
 import { generate } from './commands/generate.ts'
 import { inspect } from './commands/inspect.ts'
@@ -12,6 +13,7 @@ import { train } from './commands/train.ts'
 /** Every command by its name, as the overview lists them. */
 export const commands: Readonly<Record<string, Command>> = {
   new: newRecipe,
+  data,
   train,
   chat,
   generate,

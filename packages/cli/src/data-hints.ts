@@ -58,7 +58,7 @@ const firstText = async (file: string): Promise<string> => {
 const columnsOf = (text: string, file: string): string[] | undefined => {
   const [line = ''] = text.split(/\r?\n/, 1)
   if (/\.[ct]sv$/i.test(file))
-    return line.split(/\.tsv$/i.test(file) ? '\t' : /[,;]/).map((name) => name.trim().replaceAll(/^"|"$/g, ''))
+    return line.split(/\.tsv$/i.test(file) ? '\t' : ',').map((name) => name.trim().replaceAll(/^"|"$/g, ''))
   try {
     const value: unknown = JSON.parse(/\.json$/i.test(file) ? text : line)
     const row: unknown = Array.isArray(value) ? value[0] : value

@@ -14,7 +14,8 @@ const usage = (): string =>
 
 /** Runs one command line and returns the exit code. Only here does anything of Graft print. */
 export const main = async (argv: readonly string[]): Promise<number> => {
-  const [name, ...args] = argv
+  // `graft help train` is `graft train --help`.
+  const [name, ...args] = argv[0] === 'help' && argv[1] ? [argv[1], '--help'] : argv
   if (!name || name === '--help' || name === '-h' || name === 'help') {
     process.stdout.write(`${usage()}\n`)
     return name ? 0 : 2

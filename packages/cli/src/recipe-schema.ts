@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { recipeRules } from './recipe-rules.ts'
 
 export const RECIPE_FORMAT = 'graft-recipe'
 export const RECIPE_VERSION = 1
@@ -41,7 +42,7 @@ const mixing = section(
     strategy: required(
       oneOf('proportional', 'temperature', 'equal'),
       'The share of each set: its part of all rows, size^(1 / temperature) made to sum to one, or the same for each.',
-      { examples: ['proportional'] },
+      { examples: ['temperature'] },
     ),
     temperature: optional(
       z.number('a number > 0').gt(0, 'a number > 0'),
@@ -145,7 +146,7 @@ const training = section(
     ),
     nonFinite: optional(
       oneOf('skip', 'stop', 'rollback'),
-      'What happens at a loss or gradient that is no finite number: the step is skipped, the run stops, or it goes back to its last checkpoint.',
+      'What happens at a loss or gradient that is no finite number: the step is skipped, the run stops, or it goes back to its last checkpoint, which takes checkpointEvery.',
       { default: 'skip' },
     ),
     gradientCheck: optional(
@@ -175,9 +176,11 @@ const evaluation = section(
       },
       'Ends the run when the loss on data.eval no longer falls.',
     ).exactOptional(),
-    restoreBest: optional(yesNo(), 'Writes the adapter of the evaluation with the lowest loss, in place of the last.', {
-      default: false,
-    }),
+    restoreBest: optional(
+      yesNo(),
+      'Ends with the parameters of the evaluation with the lowest loss. Absent: true where earlyStopping is set.',
+      { examples: [true] },
+    ),
   },
   'What is measured on the way.',
 )
@@ -191,36 +194,38 @@ const logging = section(
 )
 
 /** The one source of what a recipe is: its type, its checks, recipe.schema.json, `graft new` and the table of docs/cli.md. */
-export const recipeSchema = z.strictObject(
-  {
-    $schema: optional(z.string('a text'), 'Where an editor finds the schema of this file; ignored here.', {
-      examples: ['node_modules/@graftjs/cli/recipe.schema.json'],
-    }),
-    format: required(z.literal(RECIPE_FORMAT, JSON.stringify(RECIPE_FORMAT)), 'Marks the file as a recipe.'),
-    version: required(
-      z.literal(RECIPE_VERSION, String(RECIPE_VERSION)),
-      'The version of the format; a newer one than this Graft knows is refused.',
-    ),
-    model: required(text('a hub id, a folder or a .gguf file'), 'A hub id, a model folder or a .gguf file.', {
-      examples: ['HuggingFaceTB/SmolLM2-135M-Instruct'],
-    }),
-    method: required(
-      z.union([method, z.array(method).min(1)], '{ name: … } with options, or a list of them'),
-      'The method: its name and options, or a list of methods, the first outermost.',
-      { examples: [{ name: 'lora', r: 8, loraAlpha: 16, targetModules: 'all-linear' }] },
-    ),
-    data,
-    training: training.exactOptional(),
-    evaluation: evaluation.exactOptional(),
-    logging: logging.exactOptional(),
-    out: required(
-      text('the path of a folder'),
-      'The folder that gets the adapter, log.jsonl, report.html and checkpoints.',
-      { examples: ['out/my-adapter'] },
-    ),
-  },
-  'an object',
-)
+export const recipeSchema = z
+  .strictObject(
+    {
+      $schema: optional(z.string('a text'), 'Where an editor finds the schema of this file; ignored here.', {
+        examples: ['node_modules/@graftjs/cli/recipe.schema.json'],
+      }),
+      format: required(z.literal(RECIPE_FORMAT, JSON.stringify(RECIPE_FORMAT)), 'Marks the file as a recipe.'),
+      version: required(
+        z.literal(RECIPE_VERSION, String(RECIPE_VERSION)),
+        'The version of the format; a newer one than this Graft knows is refused.',
+      ),
+      model: required(text('a hub id, a folder or a .gguf file'), 'A hub id, a model folder or a .gguf file.', {
+        examples: ['HuggingFaceTB/SmolLM2-135M-Instruct'],
+      }),
+      method: required(
+        z.union([method, z.array(method).min(1)], '{ name: … } with options, or a list of them'),
+        'The method: its name and options, or a list of methods, the first outermost.',
+        { examples: [{ name: 'lora', r: 8, loraAlpha: 16, targetModules: 'all-linear' }] },
+      ),
+      data,
+      training: training.exactOptional(),
+      evaluation: evaluation.exactOptional(),
+      logging: logging.exactOptional(),
+      out: required(
+        text('the path of a folder'),
+        'The folder that gets the adapter, log.jsonl, report.html and checkpoints.',
+        { examples: ['out/my-adapter'] },
+      ),
+    },
+    'an object',
+  )
+  .check(recipeRules)
 
 /** What `graft train` reads. */
 export type Recipe = z.infer<typeof recipeSchema>

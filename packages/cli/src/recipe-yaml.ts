@@ -13,7 +13,12 @@ const HEAD = `# yaml-language-server: $schema=./node_modules/@graftjs/cli/recipe
 
 /** A recipe in YAML with every key: `known` values are set, as are required ones; the others stand there as comments. */
 export const recipeYaml = (known: Known): string =>
-  `${[HEAD, ...recipeFields().filter(({ key }) => key !== '$schema').map((field) => fieldLines(field, known[field.key], ''))].join('\n')}`
+  `${[
+    HEAD,
+    ...recipeFields()
+      .filter(({ key }) => key !== '$schema')
+      .map((field) => fieldLines(field, known[field.key], '')),
+  ].join('\n')}`
 
 const fieldLines = (field: RecipeField, known: unknown, indent: string): string => {
   const { path, key, fields, required } = field
@@ -36,7 +41,7 @@ const sectionLines = (field: RecipeField, fields: readonly RecipeField[], known:
 
 /** Choices are said where the value alone would not show them. */
 const aboutOf = ({ description, takes, path }: RecipeField): string =>
-  takes.includes('"') && path !== 'format' ? `${description} One of ${takes}.` : description
+  takes.includes('"') && path !== 'format' ? `${description} Takes ${takes}.` : description
 
 const entry = (key: string, value: unknown, indent: string, mark: string): string =>
   stringify({ [key]: value }, { lineWidth: 0 })

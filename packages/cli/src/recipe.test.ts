@@ -37,9 +37,10 @@ describe('readRecipe', () => {
         train: [{ path: 'a.jsonl', name: 'a' }, { path: 'b.csv' }],
         packing: 'wrapped',
         columns: { prompt: 'question' },
+        eval: 'c.jsonl',
         mixing: { strategy: 'temperature', temperature: 2 },
       },
-      training: { keep: 1e9, nonFinite: 'rollback' },
+      training: { keep: 1e9, nonFinite: 'rollback', checkpointEvery: 10 },
       evaluation: { every: 10, prompts: ['a'], earlyStopping: { patience: 2 } },
       logging: { tensorboard: true },
     }
@@ -108,6 +109,31 @@ describe('readRecipe', () => {
     ['a method without a name', { ...good, method: { r: 8 } }, 'method.name: given nothing; expected the name'],
     ['another format', { ...good, format: 'x' }, 'format: given "x"; expected "graft-recipe"'],
     ['a version of text', { ...good, version: '1' }, 'version: given "1"; expected 1'],
+    [
+      'early stopping without rows to measure',
+      { ...good, evaluation: { earlyStopping: { patience: 2 } } },
+      'evaluation.earlyStopping: given {"patience":2}; expected data.eval beside it',
+    ],
+    [
+      'the best without rows to measure',
+      { ...good, evaluation: { restoreBest: true } },
+      'evaluation.restoreBest: given true; expected data.eval beside it',
+    ],
+    [
+      'going back to a checkpoint that is never written',
+      { ...good, training: { nonFinite: 'rollback' } },
+      'training.nonFinite: given "rollback"; expected training.checkpointEvery beside it',
+    ],
+    [
+      'a temperature without its strategy',
+      { ...good, data: { train: 'a', mixing: { strategy: 'equal', temperature: 2 } } },
+      'data.mixing.temperature: given 2; expected it with the strategy "temperature" alone',
+    ],
+    [
+      'a strategy without its temperature',
+      { ...good, data: { train: 'a', mixing: { strategy: 'temperature' } } },
+      'data.mixing.temperature: given nothing; expected a number > 0',
+    ],
     ['a list', [good], 'expected an object'],
   ])('refuses %s', (_, value, message) => {
     expect(() => read(value)).toThrow(message)

@@ -1,7 +1,10 @@
 import { GraftError } from '@graftjs/tensor/error'
 import type { Tokenizer } from '@graftjs/text'
+import { checkChoice } from './check-choice.ts'
 import { checkWhole } from './check-whole.ts'
-import { type PromptCompletion, promptCompletion } from './prompt-completion.ts'
+import { nothingToLearn, rowEncoder, type Whole } from './encode-row.ts'
+import { type Example, example } from './example.ts'
+import type { Learn } from './mask-conversation.ts'
 
 /** A label that is not learnt (PyTorch's and transformers' number). */
 export const IGNORED = -100
@@ -17,111 +20,103 @@ export interface Sample {
 export interface EncodeOptions {
   /** Tokens a sample may have: at most the model's context. */
   readonly maxLength: number
-  /** Puts the prompt through the chat template as the user's words and learns the completion as the assistant's. Default false. */
+  /**
+   * Puts prompts and instructions through the chat template as the user's words and learns the completion as the
+   * assistant's. Conversations always go through it. Default false: prompt and completion follow each other, an
+   * instruction is laid out as Stanford Alpaca does.
+   */
   readonly chat?: boolean
-  /** Ends a completion with EOS (in a chat: with what the template ends the turn with). Default true. */
+  /** What of a conversation is learnt: all the assistant says (the default), its last turn, or every token. */
+  readonly learn?: Learn
+  /** A system message, put first in a chat that has none. */
+  readonly system?: string
+  /** Ends a completion or a text with EOS (in a chat: with what the template ends the turn with). Default true. */
   readonly eos?: boolean
   /** What to do with a longer sample: refuse it (the default), cut the end off, or cut the start off. */
   readonly truncate?: 'error' | 'keep-start' | 'keep-end'
+  /** What a chat template takes for today. Default: the clock, so that samples may differ from day to day. */
+  readonly now?: Date
   /** What the rows are called in errors, such as their file. Default `rows`. */
   readonly name?: string
 }
 
 export interface Encoded {
   readonly samples: Sample[]
-  /** Rows whose prompt and completion were encoded apart, because together they make a token that spans both. */
+  /** Rows of which some parts were encoded apart, because together they make a token that spans both. */
   readonly apart: number
   /** Rows that were cut. */
   readonly truncated: number
+  /** The indices of these rows. */
+  readonly cutSources: readonly number[]
+  /** Tokens that were cut off. */
+  readonly lostTokens: number
+  /** How many of them were to be learnt. */
+  readonly lostTargets: number
+  readonly summary: EncodeSummary
+  /** What a user should know before training, each said once, with the number of rows it is about. */
+  readonly warnings: readonly string[]
 }
 
-/** Turns rows into ids with the loss on the completion alone. */
-export const encodeExamples = (
-  tokenizer: Tokenizer,
-  rows: readonly PromptCompletion[],
-  options: EncodeOptions,
-): Encoded => {
-  const { maxLength, truncate = 'error', name = 'rows' } = options
+/** Of the samples as they are, after cutting. */
+export interface EncodeSummary {
+  readonly rows: number
+  readonly tokens: number
+  /** Tokens that are learnt. */
+  readonly targets: number
+  /** Tokens of the longest sample. */
+  readonly longest: number
+}
+
+/** Turns rows into ids with the loss on what is to be learnt alone: completions, texts, the assistant's turns. */
+export const encodeExamples = (tokenizer: Tokenizer, rows: readonly Example[], options: EncodeOptions): Encoded => {
+  const { maxLength, truncate = 'error', name = 'rows', learn = 'assistant' } = options
   checkWhole('maxLength', maxLength, 2)
-  const encode = options.chat ? encodeChat : encodePlain
-  let [apart, truncated] = [0, 0]
+  checkChoice('truncate', truncate, ['error', 'keep-start', 'keep-end'])
+  checkChoice('learn', learn, ['assistant', 'last', 'all'])
+  const encode = rowEncoder(tokenizer, options)
+  const remarks = new Map<string, number>()
+  const cuts: { source: number; tokens: number; targets: number }[] = []
+  let apart = 0
   const samples = rows.map((row, source): Sample => {
     const culprit = `${name}[${source}]`
-    const checked = promptCompletion(row, culprit)
-    if (checked.completion === '') throw nothingToLearn(culprit, 'an empty completion')
-    const { prompt, completion, joined } = encode(tokenizer, checked, options.eos ?? true)
-    const whole = [...prompt, ...completion]
-    const labels = whole.map((id, t) => (t >= prompt.length ? id : IGNORED))
-    const [from, to] = window(whole.length, maxLength, truncate, () =>
-      tooLong(culprit, prompt.length, whole.length, maxLength),
-    )
-    if (!joined) apart++
-    if (to - from < whole.length) truncated++
-    const sample = { ids: whole.slice(from, to), labels: labels.slice(from, to), source }
+    const whole = encode(example(row, culprit), culprit)
     // Nothing stands before the first token for it to be told from.
+    const labels = whole.ids.map((id, t) => (whole.learnt[t] && t > 0 ? id : IGNORED))
+    const { length } = whole.ids
+    const [from, to] = window(length, maxLength, truncate, () => tooLong(culprit, whole, maxLength))
+    if (!whole.joined) apart++
+    for (const remark of whole.remarks) remarks.set(remark, (remarks.get(remark) ?? 0) + 1)
+    const sample = { ids: whole.ids.slice(from, to), labels: labels.slice(from, to), source }
     sample.labels[0] = IGNORED
-    if (sample.labels.some((label) => label !== IGNORED)) return sample
-    throw nothingToLearn(culprit, `no token of the completion in the ${maxLength} that are kept`)
+    const targets = countLearnt(sample.labels)
+    if (to - from < length) cuts.push({ source, tokens: length - (to - from), targets: countLearnt(labels) - targets })
+    if (targets > 0) return sample
+    throw nothingToLearn(culprit, `no token of ${whole.what} in the ${Math.min(length, maxLength)} that are kept`)
   })
-  return { samples, apart, truncated }
-}
-
-const nothingToLearn = (culprit: string, given: string): GraftError =>
-  new GraftError({ code: 'nothing-to-learn', culprit, given, expected: 'at least one token to learn' })
-
-interface Parts {
-  readonly prompt: readonly number[]
-  readonly completion: readonly number[]
-  /** False: the parts had to be encoded apart. */
-  readonly joined: boolean
-}
-
-const encodePlain = (tokenizer: Tokenizer, { prompt, completion }: PromptCompletion, eos: boolean): Parts => {
-  const parts = encodeBoth(tokenizer, prompt, completion)
-  const { bosId } = tokenizer
-  // Where a tokenizer opens each text with BOS, so does a sample; what it would add at the end is `eos`'s matter.
-  const opened = bosId !== undefined && tokenizer.encode('')[0] === bosId
   return {
-    ...parts,
-    prompt: opened ? [bosId, ...parts.prompt] : parts.prompt,
-    completion: eos ? [...parts.completion, eosOf(tokenizer)] : parts.completion,
+    samples,
+    apart,
+    truncated: cuts.length,
+    cutSources: cuts.map(({ source }) => source),
+    lostTokens: sum(cuts.map(({ tokens }) => tokens)),
+    lostTargets: sum(cuts.map(({ targets }) => targets)),
+    summary: summaryOf(samples),
+    warnings: [...remarks].map(
+      ([remark, count]) => `${remark} (${count === 1 ? '1 row' : `${count} rows`} of ${name})`,
+    ),
   }
 }
 
-const encodeChat = (tokenizer: Tokenizer, { prompt, completion }: PromptCompletion, eos: boolean): Parts => {
-  const asked = [{ role: 'user', content: prompt }]
-  const opening = tokenizer.applyChat(asked, { addGenerationPrompt: true })
-  const whole = tokenizer.applyChat([...asked, { role: 'assistant', content: completion }])
-  // Some templates rewrite what came before once the answer is there; generating starts from `opening`, so that counts.
-  const parts = encodeBoth(tokenizer, opening, whole.startsWith(opening) ? whole.slice(opening.length) : completion)
-  return { ...parts, completion: endTurn(tokenizer, parts.completion, eos) }
-}
+const sum = (numbers: readonly number[]): number => numbers.reduce((total, n) => total + n, 0)
 
-/** The assistant's turn, ending with its end token: templates put a line break after it, which nobody has to generate. */
-const endTurn = (tokenizer: Tokenizer, ids: readonly number[], eos: boolean): readonly number[] => {
-  const last = ids.findLastIndex((id) => tokenizer.isSpecial(id))
-  const ended = last >= 0 && tokenizer.decode(ids.slice(last + 1)).trim() === ''
-  if (!ended) return eos ? [...ids, eosOf(tokenizer)] : ids
-  return ids.slice(0, eos ? last + 1 : last)
-}
+const countLearnt = (labels: readonly number[]): number => sum(labels.map((label) => (label === IGNORED ? 0 : 1)))
 
-/** The ids as the tokenizer cuts the whole text, if it cuts at the seam, as generating from the prompt will. */
-const encodeBoth = (tokenizer: Tokenizer, prompt: string, completion: string): Parts => {
-  const encode = (text: string): number[] => tokenizer.encode(text, { addSpecialTokens: false })
-  const [head, whole] = [encode(prompt), encode(prompt + completion)]
-  const joined = head.every((id, i) => id === whole[i])
-  return { prompt: head, completion: joined ? whole.slice(head.length) : encode(completion), joined }
-}
-
-const eosOf = ({ eosId }: Tokenizer): number => {
-  if (eosId !== undefined) return eosId
-  throw new GraftError({
-    code: 'bad-option',
-    culprit: 'eos',
-    given: 'a tokenizer without an EOS token',
-    expected: 'eos: false, or a tokenizer that has one',
-  })
-}
+const summaryOf = (samples: readonly Sample[]): EncodeSummary => ({
+  rows: samples.length,
+  tokens: sum(samples.map(({ ids }) => ids.length)),
+  targets: sum(samples.map(({ labels }) => countLearnt(labels))),
+  longest: samples.reduce((most, { ids }) => Math.max(most, ids.length), 0),
+})
 
 const window = (length: number, limit: number, truncate: string, fault: () => GraftError): [number, number] => {
   if (length <= limit) return [0, length]
@@ -130,10 +125,12 @@ const window = (length: number, limit: number, truncate: string, fault: () => Gr
   throw fault()
 }
 
-const tooLong = (culprit: string, prompt: number, whole: number, limit: number): GraftError =>
-  new GraftError({
+const tooLong = (culprit: string, { ids, learnt }: Whole, limit: number): GraftError => {
+  const learning = learnt.filter((learn) => learn).length
+  return new GraftError({
     code: 'too-long',
     culprit,
-    given: `${whole} tokens, ${prompt} of them the prompt's`,
+    given: `${ids.length} tokens, ${ids.length - learning} of them the prompt's`,
     expected: `at most ${limit}; shorten the row, or set truncate to keep-start or keep-end`,
   })
+}

@@ -53,10 +53,7 @@ const instruction = (row: Readonly<Record<string, unknown>>, culprit: string): I
 })
 
 /** Checks every message: a fault names its turn, counted from 0. */
-export const conversation = (
-  { messages, tools }: Readonly<Record<string, unknown>>,
-  culprit: string,
-): Conversation => {
+export const conversation = ({ messages, tools }: Readonly<Record<string, unknown>>, culprit: string): Conversation => {
   if (!Array.isArray(messages)) throw badRow(`${culprit}: messages`, typeof messages, 'a list of messages')
   if (messages.length === 0) throw badRow(`${culprit}: messages`, 'none', 'at least one message')
   messages.forEach((message: unknown, turn) => {

@@ -24,7 +24,10 @@ const types: readonly FileType[] = ['jsonl', 'json', 'csv', 'tsv']
  * The examples in a file's text: JSONL, a JSON array, CSV or TSV; messages, prompt and completion, text, Alpaca or
  * ShareGPT. An error names the file, the line (in a JSON array the row, from 0) and the columns found there.
  */
-export const readRows = (text: string, { name, type = typeOf(name), format = 'auto', columns = {} }: ReadOptions): Example[] => {
+export const readRows = (
+  text: string,
+  { name, type = typeOf(name), format = 'auto', columns = {} }: ReadOptions,
+): Example[] => {
   checkChoice('type', type, types)
   checkChoice('format', format, ['auto', ...rowFormats])
   const rows = rawRows(text, type, name)
@@ -43,7 +46,7 @@ const typeOf = (name: string): FileType => {
 }
 
 const rawRows = (text: string, type: FileType, name: string): RawRow[] => {
-  if (type === 'jsonl') return readJsonl(text, { name, row: (value, culprit) => ({ value, culprit }) })
+  if (type === 'jsonl') return readJsonl<RawRow>(text, { name, row: (value, culprit) => ({ value, culprit }) })
   if (type !== 'json') return readTable(text, type === 'csv' ? ',' : '\t', name)
   const value = parsedJson(text, name)
   if (!Array.isArray(value))

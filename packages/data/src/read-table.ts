@@ -51,7 +51,16 @@ const lineBreaks = (text: string): number => text.match(/\r\n|\r|\n/g)?.length ?
 const checkHeader = (columns: readonly string[], culprit: string): void => {
   const twice = columns.find((column, i) => columns.indexOf(column) < i)
   const fault =
-    twice !== undefined ? `the column ${twice} twice` : columns.some((c) => c.trim() === '') ? 'a column without a name' : ''
+    twice !== undefined
+      ? `the column ${twice} twice`
+      : columns.some((c) => c.trim() === '')
+        ? 'a column without a name'
+        : ''
   if (fault === '') return
-  throw new GraftError({ code: 'bad-row', culprit, given: fault, expected: 'a header: a name of its own for each column' })
+  throw new GraftError({
+    code: 'bad-row',
+    culprit,
+    given: fault,
+    expected: 'a header: a name of its own for each column',
+  })
 }

@@ -167,7 +167,9 @@ const guessed = (value: Cells, row: Cells): Columns | undefined => {
   for (const [{ columns }, others] of aliases) {
     const found = columns.map((ours) => find(ours, others[ours]!))
     if (found.every((name) => name !== undefined) && new Set(found).size === found.length)
-      return Object.fromEntries(columns.map((ours, i) => [isShareGpt(value[found[i]!]) ? 'conversations' : ours, found[i]!]))
+      return Object.fromEntries(
+        columns.map((ours, i) => [isShareGpt(value[found[i]!]) ? 'conversations' : ours, found[i]!]),
+      )
   }
   // Two columns of texts, whatever they are called: the first asks, the second answers.
   if (names.length === 2 && names.every((name) => typeof value[name] === 'string'))

@@ -1,12 +1,10 @@
 import { GraftError } from '@graftjs/tensor/error'
 import type { ChatMessage, Tokenizer } from '@graftjs/text'
+import { changedText, commonPrefix, type Render, replaced, STAND_IN, varying } from './changed-turn.ts'
 import { type LearntSpan, learntSpan } from './learnt-span.ts'
 import { type Encoding, encodeText } from './special-places.ts'
 
-/** Renders messages; `open` ends with the opening of an answer. */
-export type Render = (messages: readonly ChatMessage[], open: boolean) => string
-
-interface Search {
+export interface Search {
   readonly tokenizer: Tokenizer
   readonly render: Render
   readonly messages: readonly ChatMessage[]
@@ -42,17 +40,18 @@ const spanOf = (search: Search, turn: number): TurnSpan => {
   const before = render(messages.slice(0, turn), true)
   const differ = once(() => difference(search, turn))
   const straight = whole.text.startsWith(before)
-  const start = straight ? before.length : rewrittenStart(search, turn, before, differ())
-  const { end, body, ended } = endOf(search, turn, start, differ)
+  const bare = once(() => (turn === 0 ? '' : without(render(messages.slice(0, turn), false), search.closing)))
+  const opening = straight ? '' : before.slice(commonPrefix(bare(), before))
+  const start = straight ? before.length : rewrittenStart(search, turn, bare(), opening, differ()[0])
+  const { end, body, ended, plain } = endOf(search, turn, start, differ)
+  // What the whole has between two of its own beginnings is the turn's; anything else has to be checked.
+  if (!straight || !plain) checkAlone(search, turn, start, end, differ())
   if (!holds(whole.text.slice(start, end), messages[turn]!)) {
     const [from, to] = differ()
     if (from < start || to > end) throw noMask(search, turn, 'a text that is not all in one place')
   }
-  return { turn, start, end, body, ended, reopened: !straight && !whole.text.slice(0, start).endsWith(before.slice(-8)) }
+  return { turn, start, end, body, ended, reopened: !whole.text.slice(0, start).endsWith(opening) }
 }
-
-/** Not a character of any text: the template can only copy it. */
-const STAND_IN = '\uE123'
 
 const noMask = ({ culprit }: Search, turn: number, given: string): GraftError =>
   new GraftError({
@@ -79,96 +78,80 @@ const once = <T>(make: () => T): (() => T) => {
   }
 }
 
-const replaced = (messages: readonly ChatMessage[], turn: number): ChatMessage[] =>
-  messages.map((message, i) => {
-    if (i !== turn) return message
-    const content = Array.isArray(message.content) ? [{ type: 'text', text: STAND_IN }] : STAND_IN
-    return { ...message, content }
-  })
+/** What of the whole changes with what the turn says; the error of a turn that is not rendered names it. */
+const difference = (search: Search, turn: number): [number, number] =>
+  varying(search.render, search.messages, turn, search.whole.text) ?? fail(search, turn)
 
-/** The same, with the stand-in as the name of each function called. */
-const renamed = (messages: readonly ChatMessage[], turn: number): ChatMessage[] =>
-  messages.map((message, i) => {
-    const calls: unknown = message.tool_calls
-    if (i !== turn || !Array.isArray(calls)) return message
-    return {
-      ...message,
-      tool_calls: calls.map((call: { function?: object }) =>
-        call.function ? { ...call, function: { ...call.function, name: STAND_IN } } : { ...call, name: STAND_IN },
-      ),
-    }
-  })
-
-/** What of `text` changes with what turn `turn` of `messages` says. */
-const varying = (search: Search, messages: readonly ChatMessage[], turn: number, text: string): [number, number] => {
-  for (const change of [replaced, renamed]) {
-    let other: string
-    try {
-      other = search.render(change(messages, turn), false)
-    } catch {
-      continue
-    }
-    if (other === text) continue
-    const from = commonPrefix(text, other)
-    return [from, text.length - Math.min(commonSuffix(text, other), text.length - from)]
-  }
+const fail = (search: Search, turn: number): never => {
   throw noMask(search, turn, 'a turn that the template does not render')
 }
 
-const difference = (search: Search, turn: number): [number, number] =>
-  varying(search, search.messages, turn, search.whole.text)
-
-const commonPrefix = (a: string, b: string): number => {
-  let n = 0
-  while (n < a.length && n < b.length && a[n] === b[n]) n++
-  return n
-}
-const commonSuffix = (a: string, b: string): number => {
-  let n = 0
-  while (n < a.length && n < b.length && a[a.length - 1 - n] === b[b.length - 1 - n]) n++
-  return n
+/** A span found by looking for it must have all that the turn says, and nothing that another message says. */
+const checkAlone = (search: Search, turn: number, start: number, end: number, [from, to]: [number, number]): void => {
+  const { render, messages, whole } = search
+  if (from < start || to > end) throw noMask(search, turn, 'a text that is not all in one place')
+  const silent = changedText(
+    render,
+    replaced(messages, (i) => i !== turn),
+  )
+  if (silent?.includes(whole.text.slice(start, end))) return
+  // How a turn is written may hang on what others say: then one by one.
+  for (const other of messages.keys()) {
+    const [a, b] = (other !== turn && varying(render, messages, other, whole.text)) || [0, 0]
+    if (a < end && b > start) throw noMask(search, turn, `a text with that of messages[${other}] in it`)
+  }
 }
 
 const without = (text: string, closing: string): string =>
   closing !== '' && text.endsWith(closing) ? text.slice(0, -closing.length) : text
 
-/** The end of the turn's opening in a whole whose earlier part is rendered otherwise than the prompt's. */
-const rewrittenStart = (search: Search, turn: number, before: string, [from]: [number, number]): number => {
-  const { tokenizer, render, messages, whole, closing } = search
-  const bare = turn === 0 ? '' : without(render(messages.slice(0, turn), false), closing)
-  const opening = before.slice(commonPrefix(bare, before))
-  if (before.startsWith(bare) && whole.text.startsWith(bare)) {
+/** The end of the turn's opening in a whole that does not begin as the prompt does; at most `to`, where its text is. */
+const rewrittenStart = (search: Search, turn: number, bare: string, opening: string, to: number): number => {
+  const { tokenizer, messages, whole } = search
+  if (whole.text.startsWith(bare)) {
     // The answer opens otherwise when it is generated: DeepSeek's generation prompt has a <think> that no turn has.
-    const start = Math.min(from, bare.length + commonPrefix(opening, whole.text.slice(bare.length)))
+    const start = Math.min(to, bare.length + commonPrefix(opening, whole.text.slice(bare.length)))
     if (start > bare.length) return start
   }
-  const least = turn === 0 ? 0 : varying(search, messages, turn - 1, whole.text)[1]
-  const shorter = encodeText(tokenizer, opening).specials.map(({ end }) => opening.slice(0, end))
-  for (const head of [opening, ...shorter.reverse()]) {
-    const at = head === '' ? -1 : whole.text.lastIndexOf(head, from - head.length)
-    if (at >= least) return at + head.length
+  const least = turn === 0 ? 0 : (varying(search.render, messages, turn - 1, whole.text)?.[1] ?? 0)
+  // As much of the opening as is there, from its first special token on.
+  const first = encodeText(tokenizer, opening).specials.find(({ start }) => start === 0)
+  const heads = first ? [opening, opening.slice(0, first.end)] : [opening]
+  for (const head of heads) {
+    const at = head === '' ? -1 : whole.text.lastIndexOf(head, to - head.length)
+    if (at >= least) return Math.min(to, at + commonPrefix(opening, whole.text.slice(at)))
   }
   throw noMask(search, turn, `no ${JSON.stringify(opening)} in front of it`)
 }
 
-const endOf = (search: Search, turn: number, start: number, differ: () => [number, number]): LearntSpan => {
+interface End extends LearntSpan {
+  /** The whole begins with the messages up to this turn. */
+  readonly plain: boolean
+}
+
+const endOf = (search: Search, turn: number, start: number, differ: () => [number, number]): End => {
   const { tokenizer, render, messages, whole, closing } = search
   const { text, specials } = whole
   const last = turn === messages.length - 1
   const upTo = without(last ? text : render(messages.slice(0, turn + 1), false), closing)
-  if (text.startsWith(upTo) && upTo.length >= start) return learntSpan(text, specials, start, upTo.length)
+  if (text.startsWith(upTo) && upTo.length >= start)
+    return { ...learntSpan(text, specials, start, upTo.length), plain: true }
   // What follows the turn's last words when it is the last turn: tool calls, the end token, a line break.
   const head = messages.slice(0, turn + 1)
   const full = render(head, false)
-  const tail = without(full.slice(varying(search, head, turn, full)[1]), closing)
+  const tail = without(full.slice((varying(render, head, turn, full) ?? fail(search, turn))[1]), closing)
   const [, from] = differ()
   const same = commonPrefix(tail, text.slice(from))
-  if (same === tail.length) return learntSpan(text, specials, start, from + same)
+  if (same === tail.length) return { ...learntSpan(text, specials, start, from + same), plain: false }
   // An end token that is another where more follows: gpt-oss ends its last turn with <|return|>, others with <|end|>.
   const other = specials.find((place) => place.start >= from && place.start <= from + same && place.end > from + same)
   if (other && encodeText(tokenizer, tail.slice(other.start - from)).specials[0]?.start === 0)
-    return learntSpan(text, specials, start, other.end)
-  throw noMask(search, turn, `${JSON.stringify(text.slice(from, from + 40))} behind it, and ${JSON.stringify(tail.slice(0, 40))} where it is the last turn`)
+    return { ...learntSpan(text, specials, start, other.end), plain: false }
+  throw noMask(
+    search,
+    turn,
+    `${JSON.stringify(text.slice(from, from + 40))} behind it, and ${JSON.stringify(tail.slice(0, 40))} where it is the last turn`,
+  )
 }
 
 /**

@@ -1,9 +1,11 @@
 import type { Cache, Memory } from '@graftjs/core'
-import { clone, concat, detached, dispose, keep, scope, type Tensor } from '@graftjs/tensor'
+import { clone, concat, detached, dispose, keep, scope, slice, type Tensor } from '@graftjs/tensor'
 import { GraftError } from '@graftjs/tensor/error'
 
 /** Keys and values of the tokens seen so far. Dispose it when the text is done. */
 export interface KeyValueCache extends Cache {
+  /** Forgets all but the first `length` tokens. Virtual ones, which stand in front, stay. */
+  cut(length: number): void
   dispose(): void
 }
 
@@ -25,6 +27,12 @@ export const createCache = (): KeyValueCache => {
   const extended = new Set<number>()
   let length = 0
   let memory: Memory | undefined
+  const forget = (): void => {
+    for (const seen of layers.values()) dispose(Object.values(seen))
+    if (memory) dispose([memory.hidden, memory.segments])
+    layers.clear()
+    memory = undefined
+  }
   return {
     get length() {
       return length
@@ -45,15 +53,19 @@ export const createCache = (): KeyValueCache => {
       layers.set(layer, all)
       return all
     },
+    cut: (to) => {
+      const gone = length - to
+      // With no token left, what stood in front of the first goes too: it acts again in the next call.
+      if (to <= 0) forget()
+      else if (gone > 0) for (const [layer, seen] of layers) layers.set(layer, shortened(seen, gone))
+      length = Math.max(0, Math.min(length, to))
+    },
     memory: (make) => {
       memory ??= keptMemory(make())
       return memory
     },
     dispose: () => {
-      for (const seen of layers.values()) dispose(Object.values(seen))
-      if (memory) dispose([memory.hidden, memory.segments])
-      layers.clear()
-      memory = undefined
+      forget()
       length = 0
     },
   }
@@ -63,6 +75,18 @@ const grown = (before: Tensor | undefined, more: Tensor): Tensor => {
   const whole = keep(scope(() => (before ? concat([before, more], 1) : clone(more))))
   if (before) dispose(before)
   return whole
+}
+
+/** Without the last `gone` tokens. */
+const shortened = (seen: Seen, gone: number): Seen => {
+  const cut = (t: Tensor): Tensor => {
+    const size = [...t.shape]
+    size[1] = size[1]! - gone
+    const kept = keep(scope(() => slice(t, [0, ...size.slice(1).map(() => 0)], size)))
+    dispose(t)
+    return kept
+  }
+  return { k: cut(seen.k), v: cut(seen.v), segments: cut(seen.segments) }
 }
 
 const keptMemory = ({ hidden, segments }: Memory): Memory =>

@@ -25,6 +25,8 @@ export interface LoadedModel extends Model {
   readonly config: LlamaConfig
   /** What it was loaded from. */
   readonly name: string
+  /** The folder of config.json and safetensors on this machine; absent where it came from a .gguf file. */
+  readonly folder?: string
   /** Undefined where the folder holds none: then work with ids. */
   readonly tokenizer: Tokenizer | undefined
   withWeights(replace: Parameters<Model['withWeights']>[0]): LoadedModel
@@ -47,7 +49,7 @@ export const loadModel = async (where: string): Promise<LoadedModel> => {
       given: 'a file that is no .gguf',
       expected: 'a hub id, a folder with config.json and safetensors, or a .gguf file',
     })
-  if (!/^[\w.-]+\/[\w.-]+$/.test(where) || where.startsWith('.'))
+  if (!isHubId(where))
     throw new GraftError({
       code: 'no-file',
       culprit: where,
@@ -56,6 +58,9 @@ export const loadModel = async (where: string): Promise<LoadedModel> => {
     })
   return loadFolder(await fetchModel(where), where)
 }
+
+/** Whether it has the form of a hub id: owner/name. */
+export const isHubId = (where: string): boolean => /^[\w.-]+\/[\w.-]+$/.test(where) && !where.startsWith('.')
 
 const loadFolder = async (dir: string, name: string): Promise<LoadedModel> => {
   const { readFile } = await import('node:fs/promises')
@@ -75,7 +80,7 @@ const loadFolder = async (dir: string, name: string): Promise<LoadedModel> => {
     tokenizerJson === undefined
       ? undefined
       : tokenizerFromJson(tokenizerJson, (await text('tokenizer_config.json')) ?? {}, await text('chat_template.jinja'))
-  return finish(config, weights, `${dir}/model.safetensors`, name, tokenizer)
+  return finish(weights, `${dir}/model.safetensors`, { config, name, folder: dir, tokenizer })
 }
 
 const loadGguf = async (file: string): Promise<LoadedModel> => {
@@ -92,13 +97,11 @@ const loadGguf = async (file: string): Promise<LoadedModel> => {
       })
     const config = llamaFromGguf(gguf.metadata, !gguf.tensors.has('output.weight'), embedding.shape[0]!, file)
     const weights = await readGguf(gguf, config)
-    return finish(
+    return finish(weights, file, {
       config,
-      weights,
-      file,
-      file,
-      gguf.metadata.has('tokenizer.ggml.model') ? tokenizerFromGguf(gguf.metadata) : undefined,
-    )
+      name: file,
+      tokenizer: gguf.metadata.has('tokenizer.ggml.model') ? tokenizerFromGguf(gguf.metadata) : undefined,
+    })
   } finally {
     await source.close()
   }
@@ -160,6 +163,11 @@ const ggufParts: Record<string, string> = {
   ffn_up: 'mlp.up_proj',
   ffn_down: 'mlp.down_proj',
 }
+/** The last part of the path that a linear layer of a GGUF file has in transformers: `q_proj` for `blk.0.attn_q.weight`. */
+export const ggufRole = (name: string): string | undefined => {
+  const part = /^blk\.\d+\.(\w+)\.weight$/.exec(name)?.[1]
+  return part === undefined || part.endsWith('_norm') ? undefined : ggufParts[part]?.split('.').at(-1)
+}
 const ggufWhole: Record<string, string> = {
   'token_embd.weight': 'model.embed_tokens.weight',
   'output_norm.weight': 'model.norm.weight',
@@ -196,23 +204,19 @@ const unpermuteRows = (bytes: Uint8Array, rowSize: number, headDim: number, head
   return out
 }
 
-const finish = (
-  config: LlamaConfig,
-  weights: Weights,
-  file: string,
-  name: string,
-  tokenizer: Tokenizer | undefined,
-): LoadedModel => {
+type Beside = Pick<LoadedModel, 'config' | 'name' | 'folder' | 'tokenizer'>
+
+const finish = (weights: Weights, file: string, beside: Beside): LoadedModel => {
   const made: (StoredWeight | VectorWeight)[] = []
   try {
-    return loaded(llama(config, sourceOf(weights, file, made)), { config, name, tokenizer })
+    return loaded(llama(beside.config, sourceOf(weights, file, made)), beside)
   } catch (error) {
     for (const weight of made) weight.dispose()
     throw error
   }
 }
 
-const loaded = (model: Model, beside: Pick<LoadedModel, 'config' | 'name' | 'tokenizer'>): LoadedModel => ({
+const loaded = (model: Model, beside: Beside): LoadedModel => ({
   ...model,
   ...beside,
   withWeights: (replace) => loaded(model.withWeights(replace), beside),

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { renderChat } from './render-chat.ts'
+import { renderChat, renderChatSpans } from './render-chat.ts'
 
 const messages = [
   { role: 'user', content: 'What?' },
@@ -46,6 +46,72 @@ describe('renderChat', () => {
   })
 })
 
+describe('renderChatSpans', () => {
+  const spans = (template: string): string[] | undefined => {
+    const { text, generated } = renderChatSpans(template, { messages })
+    expect(text).toBe(renderChat(template, { messages }))
+    return generated?.map(([start, end]) => text.slice(start, end))
+  }
+  const each = (body: string): string => `{% for m in messages %}${body}{% endfor %}`
+  it('tells what generation blocks rendered', () => {
+    expect(
+      spans(
+        each(
+          '<{{ m.role }}>{% if m.role == "assistant" %}{% generation %}{{ m.content }}<end>{% endgeneration %}{% endif %}',
+        ),
+      ),
+    ).toEqual(['That.<end>'])
+    expect(spans('{% generation %}é🙂{% endgeneration %}-{% generation %}b{% endgeneration %}')).toEqual(['é🙂', 'b'])
+    expect(spans('{% generation %}{% endgeneration %}a')).toEqual([''])
+    expect(spans(each('{{ m.content }}'))).toBeUndefined()
+    expect(spans('{# {% generation %} is only spoken of #}a')).toEqual([])
+  })
+  it('treats white space round the tags as round any other', () => {
+    expect(renderChatSpans('a\n  {%- generation -%}\n b \n{%- endgeneration -%}\n c', {})).toEqual({
+      text: 'abc',
+      generated: [[1, 2]],
+    })
+    expect(renderChatSpans('a\n  {% generation %}\n b\n  {% endgeneration %}\nc', {})).toEqual({
+      text: 'a\n b\nc',
+      generated: [[2, 5]],
+    })
+  })
+  it('gives a block a scope of its own, as transformers does', () =>
+    expect(renderChat('{% set a = 1 %}{% generation %}{% set a = 2 %}{{ a }}{% endgeneration %}{{ a }}', {})).toBe(
+      '21',
+    ))
+  it('takes texts that hold private-use characters', () =>
+    expect(renderChatSpans('{% generation %}{{ a }}{% endgeneration %}\uE000', { a: '\uE000\uE001' })).toEqual({
+      text: '\uE000\uE001\uE000',
+      generated: [[0, 2]],
+    }))
+  it.each([
+    ['inside each other', '{% generation %}a{% generation %}b{% endgeneration %}{% endgeneration %}'],
+    ['measured', '{% set x %}{% generation %}ab{% endgeneration %}{% endset %}{{ x|length }}{{ x }}'],
+    ['thrown away', '{% set x %}{% generation %}ab{% endgeneration %}{% endset %}c'],
+    ['cut', '{% set x %}{% generation %}ab{% endgeneration %}{% endset %}{{ x[1:] }}'],
+    ['written twice', '{% set x %}{% generation %}ab{% endgeneration %}{% endset %}{{ x }}{{ x }}'],
+  ])('refuses blocks that are %s', (_, template) =>
+    expect(() => renderChatSpans(template, {})).toThrow(expect.objectContaining({ code: 'bad-template' })),
+  )
+})
+
+describe('as Python does it', () => {
+  it('strips the characters that are given, and white space as Python knows it', () => {
+    const strips = "{{ a.strip('\\n') }}|{{ a.lstrip('\\n') }}|{{ a.rstrip('\\n ') }}|{{ a.strip() }}|{{ a|trim }}"
+    expect(renderChat(strips, { a: '\n  x \n' })).toBe('  x |  x \n|\n  x|x|x')
+    expect(renderChat('[{{ a|trim }}]', { a: '\x1c\x85\u3000\uFEFFx\uFEFF\u2003' })).toBe('[\uFEFFx\uFEFF]')
+    expect(renderChat("{{ a.strip('🌾') }}", { a: '🌾x🌾🌾' })).toBe('x')
+  })
+  it('adds no text to anything else', () => {
+    expect(renderChat("{{ 'a' + 'b' }}{{ 1 + 2 }}{{ [1] + [2] }}", {})).toBe('ab3[1, 2]')
+    for (const sum of ["'a' + 1", "1 + 'a'", "'a' + {}", "'a' + none", "'a' + nothing"])
+      expect(() => renderChat(`{{ ${sum} }}`, {}), sum).toThrow(expect.objectContaining({ code: 'bad-template' }))
+  })
+  it('reads a template with CR LF as one with LF', () =>
+    expect(renderChat('{% if true %}\r\n  a\r\n{% endif %}\r\nb', {})).toBe('  a\nb'))
+})
+
 describe('a hostile template', () => {
   const doubled = "{% set n = namespace(s='aaaaaaaaaa') %}{% for i in range(16) %}{% set n.s = n.s + n.s %}{% endfor %}"
   const hostile: [string, string][] = [
@@ -66,6 +132,15 @@ describe('a hostile template', () => {
     ['depth', `{{ ${'1+'.repeat(300)}1 }}`],
     ['endless recursion', '{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}'],
     ['a long source', 'x'.repeat(1_000_001)],
+    ['white space', `a${' '.repeat(900_000)}b`],
+    ['white space in pieces', `a${' '.repeat(1000)}b`.repeat(900)],
+    [
+      'macros defined in a loop',
+      `{% for i in range(100000) %}{% macro f() %}${'{{ a }}'.repeat(2000)}{% endmacro %}{% endfor %}`,
+    ],
+    ['splitting', `${doubled}{% for i in range(100000) %}{{ n.s.split('a')|length }}{% endfor %}`],
+    ['stripping', `${doubled}{% for i in range(100000) %}{{ n.s.strip('a')|length }}{% endfor %}`],
+    ['many tags', '{% if a %}'.repeat(90_000)],
     ['a way out', "{{ ''.constructor.constructor('return process')().exit() }}"],
   ]
   it.each(hostile)('is stopped: %s', (_, template) => {
@@ -73,6 +148,21 @@ describe('a hostile template', () => {
     expect(() => renderChat(template, { messages })).toThrow(expect.objectContaining({ name: 'GraftError' }))
     // The aim is 200 ms; a busy machine gets some room.
     expect(performance.now() - start).toBeLessThan(1500)
+  })
+  it.each(hostile)('is stopped inside a generation block: %s', (_, template) => {
+    const start = performance.now()
+    const inside = `{% generation %}${template}{% endgeneration %}`
+    expect(() => renderChatSpans(inside, { messages })).toThrow(expect.objectContaining({ name: 'GraftError' }))
+    expect(performance.now() - start).toBeLessThan(1500)
+  })
+  it('is stopped where generation blocks are what it has many of', () => {
+    for (const template of [
+      '{% for i in range(100000) %}{% generation %}{% for j in range(100) %}{% endfor %}{% endgeneration %}{% endfor %}',
+      '{% generation %}'.repeat(300) + '{% endgeneration %}'.repeat(300),
+      '{% generation %}',
+      '{% endgeneration %}',
+    ])
+      expect(() => renderChatSpans(template, {})).toThrow(expect.objectContaining({ name: 'GraftError' }))
   })
   it('leaves an honest long chat far below the budget', () => {
     const long = Array.from({ length: 200 }, (_, i) => ({

@@ -2,6 +2,7 @@ import { GraftError, isGraftError } from '@graftjs/tensor/error'
 import { Environment, parse, tokenize } from '@huggingface/jinja'
 import { type Budget, BudgetedInterpreter, type Marks, overBudget } from './budget.ts'
 import { hasGeneration, rewriteGeneration } from './generation-tags.ts'
+import { type Program, prepareProgram } from './prepare-program.ts'
 import { strftime } from './strftime.ts'
 
 export interface RenderOptions {
@@ -114,8 +115,6 @@ const render = (
   }
 }
 
-type Program = ReturnType<typeof parse>
-
 /** A file of rows renders one template thousands of times. */
 const programs = new Map<string, Program>()
 const maxPrograms = 8
@@ -125,8 +124,9 @@ const compiled = (template: string): Program => {
   if (known) return known
   if (template.length > maxTemplate) throw overBudget('characters of source', maxTemplate)
   checkWhiteSpace(template)
-  // The options of transformers.
-  const program = parse(tokenize(rewriteGeneration(template), { lstrip_blocks: true, trim_blocks: true }))
+  // The options of transformers, and Jinja's line ends: some templates are written with CR LF.
+  const source = rewriteGeneration(template.replace(/\r\n?/g, '\n'))
+  const program = prepareProgram(parse(tokenize(source, { lstrip_blocks: true, trim_blocks: true })))
   if (programs.size >= maxPrograms) programs.delete(programs.keys().next().value!)
   programs.set(template, program)
   return program

@@ -150,6 +150,17 @@ describe('tokenizerFromJson', () => {
     ])
     expect(tokenizer.decode(tokenizer.encode('__proto__ constructor toString'))).toBe('__proto__ constructor toString')
   })
+  it("gives a template a message's thinking under any of its names, as transformers does", () => {
+    const template = '{% for m in messages %}{{ m.thinking }}/{{ m.reasoning_content }};{% endfor %}'
+    const tokenizer = tokenizerFromJson(json, config, template)
+    const said = (more: object) => tokenizer.applyChat([{ role: 'assistant', content: '', ...more }])
+    expect([
+      said({ thinking: 'a' }),
+      said({ reasoning: 'b' }),
+      said({ reasoning_content: 'c', thinking: 'd' }),
+      said({}),
+    ]).toEqual(['a/a;', 'b/b;', 'd/c;', '/;'])
+  })
   it('takes a template from its own file, and a named one for tools', () => {
     const named = [
       { name: 'default', template: 'plain' },

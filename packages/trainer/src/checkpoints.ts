@@ -25,6 +25,8 @@ export interface CheckpointOptions {
   readonly keep?: number | undefined
   /** The file system to write through. Default Node's. */
   readonly fs?: WriteFs
+  /** Kept in every checkpoint for `checkpointedRun` to tell, such as the day that chat templates took for today. */
+  readonly note?: JsonObject
 }
 
 /** Where a run stands: all that its bits depend on beside what `runFacts` states. */
@@ -46,6 +48,8 @@ export interface CheckpointedRun {
   readonly finished: boolean
   /** Of the kernels that its bits come from. */
   readonly variant: string
+  /** What `checkpoint.note` was. */
+  readonly note: JsonObject
 }
 
 /** Undefined where no checkpoint is whole. */
@@ -58,6 +62,7 @@ export const checkpointedRun = async (dir: string): Promise<CheckpointedRun | un
       steps: facts.steps as number,
       finished: newest.run.finished === true,
       variant: String(facts['kernel variant']),
+      note: (newest.run.note ?? {}) as JsonObject,
     }
   )
 }
@@ -91,7 +96,7 @@ export const requireNoCheckpoints = async (dir: string): Promise<void> => {
 }
 
 export const savePosition = async (
-  { dir, keep = 2, fs }: CheckpointOptions,
+  { dir, keep = 2, fs, note = {} }: CheckpointOptions,
   tuned: Tuned,
   optimizer: Optimizer,
   facts: JsonObject,
@@ -102,7 +107,7 @@ export const savePosition = async (
   for (const [path, { value }] of tuned.params.all)
     parameters.push(fromFloat32(path, value.shape, (await value.data()) as Float32Array))
   const state = [...(await optimizer.state())].map(([name, { shape, data }]) => fromFloat32(name, shape, data))
-  const run = { facts, losses: [...losses], evaluations: evaluations as unknown as JsonObject[], finished }
+  const run = { facts, losses: [...losses], evaluations: evaluations as unknown as JsonObject[], finished, note }
   return writeCheckpoint(dir, { step, run, parameters, optimizer: state }, { keep, fs, protect })
 }
 

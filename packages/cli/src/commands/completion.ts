@@ -1,8 +1,8 @@
+import { GraftError } from '@graftjs/tensor/error'
 import type { Command } from '../command.ts'
 import { bashCompletion } from '../completion/bash.ts'
 import { fishCompletion } from '../completion/fish.ts'
 import { zshCompletion } from '../completion/zsh.ts'
-import { GraftError } from '@graftjs/tensor/error'
 
 const shells: Record<string, (commands: Readonly<Record<string, Command>>) => string> = {
   bash: bashCompletion,

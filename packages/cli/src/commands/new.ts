@@ -3,7 +3,7 @@ import { atomicWrite } from '@graftjs/files'
 import { GraftError } from '@graftjs/tensor/error'
 import { type Command, say } from '../command.ts'
 import { dataHints } from '../data-hints.ts'
-import { methodOf, methodNames } from '../methods.ts'
+import { methodNames, methodOf } from '../methods.ts'
 import { recipeYaml } from '../recipe-yaml.ts'
 
 export const newRecipe: Command = {
@@ -13,7 +13,11 @@ export const newRecipe: Command = {
 that say what they do and what counts when they are absent. With --data it looks at the columns of the rows and says how
 they are to be read.`,
   options: {
-    model: { value: 'M', about: 'a hub id, a folder with config.json and safetensors, or a .gguf file', complete: 'file' },
+    model: {
+      value: 'M',
+      about: 'a hub id, a folder with config.json and safetensors, or a .gguf file',
+      complete: 'file',
+    },
     data: { value: 'ROWS', about: 'a file of rows: JSONL, JSON, CSV or TSV', complete: 'file' },
     method: { value: 'NAME', about: `one of ${methodNames.join(', ')}`, complete: methodNames },
     chat: { about: "puts the rows through the model's chat template" },

@@ -1,23 +1,23 @@
 import { readFile } from 'node:fs/promises'
-import { attach, type Method, type Tuned } from '@graftjs/core'
-import { encodeExamples, promptCompletion, readJsonl, type Sample } from '@graftjs/data'
+import { attach, type Method } from '@graftjs/core'
+import { describeEncoded } from '@graftjs/data'
 import { listCheckpoints, removeCheckpoints } from '@graftjs/files'
 import { useSimd, type Variant } from '@graftjs/kernels'
-import { type LoadedModel, loadModel, saveAdapter } from '@graftjs/models'
-import { adamw, constant, cosine, linear } from '@graftjs/optim'
+import { loadModel, saveAdapter } from '@graftjs/models'
 import { GraftError } from '@graftjs/tensor/error'
-import { checkpointedRun, evaluate, progress, train as runTraining, type TrainResult } from '@graftjs/trainer'
+import { type CheckpointedRun, checkpointedRun } from '@graftjs/trainer'
 import { type Command, printJson, say } from '../command.ts'
 import { methodOf } from '../methods.ts'
-import { onSignals, type StopSignal } from '../on-signals.ts'
+import { openTokenizer } from '../open-tokenizer.ts'
+import { type ReadData, readData } from '../read-data.ts'
 import { type Recipe, readRecipe } from '../recipe.ts'
-import { trainingLog } from '../training-log.ts'
+import { checkpointsOf, type Tuning, tune } from '../tune.ts'
 
 export const train: Command = {
   summary: 'tune a model by a recipe',
   usage: ['RECIPE [--resume] [--json]'],
   about: `RECIPE is a file in YAML (.yaml) or JSON that says what to train on what: graft new writes one with comments. Its folder
-\`out\` gets the adapter (adapter_config.json, adapter_model.safetensors), log.jsonl and checkpoints.
+\`out\` gets the adapter (adapter_config.json, adapter_model.safetensors), report.html, log.jsonl and checkpoints.
 
 Ctrl-C (SIGINT) or SIGTERM ends the run after the step under way and leaves a checkpoint; a second one ends it at once.
 --resume goes on from the newest checkpoint in the folder, to the same adapter byte for byte; also after a crash, where
@@ -38,41 +38,49 @@ training.checkpointEvery says how often one is written.`,
     const recipe = readRecipe(await readText(file), file)
     const method = saveable(methodOf(recipe.method))
     const resume = values.resume === true
-    await (resume ? useRecordedKernels(recipe) : clearFinished(recipe))
-    const trainFile = oneFile(recipe)
-    const trainRows = await readText(trainFile)
-    const evalRows = recipe.data.eval === undefined ? undefined : await readText(recipe.data.eval)
+    const now = dayOf(await (resume ? useRecordedKernels(recipe) : clearFinished(recipe)))
+    // Before the weights: a row with a fault is said at once.
+    const data = await readData(recipe.data, await openTokenizer(recipe.model), { now })
+    sayData(data)
     const model = await loadModel(recipe.model)
-    const samples = encode(model, recipe, trainRows, trainFile)
-    const held = evalRows === undefined ? undefined : encode(model, recipe, evalRows, recipe.data.eval!)
     const tuned = attach(model, method, { seed: recipe.training?.seed ?? 0 })
     say(tuned.describe())
-    const before = held && (await evaluate(tuned, held))
-    if (before !== undefined) say(`eval loss before: ${before.toFixed(4)}`)
-    const { losses, steps, finished, stopped } = await tune(tuned, samples, recipe, resume)
-    if (stopped && !finished) {
-      say(`stopped by ${stopped.signal} after step ${steps}; go on with: graft train ${file} --resume`)
-      return stopped.exitCode
+    const result = await tune(tuned, model, recipe, data, { resume, now })
+    if (result.stopped && !result.finished) {
+      say(`stopped by ${result.stopped.signal} after step ${result.steps}; go on with: graft train ${file} --resume`)
+      return result.stopped.exitCode
     }
-    const after = held && (await evaluate(tuned, held))
-    if (after !== undefined) say(`eval loss after: ${after.toFixed(4)}`)
     await saveAdapter(tuned, recipe.out)
     say(`adapter written to ${recipe.out}`)
-    if (values.json)
-      printJson({
-        out: recipe.out,
-        steps: losses.length,
-        losses,
-        ...(held && { evalBefore: before, evalAfter: after }),
-      })
+    if (recipe.logging?.report !== false) say(`report written to ${recipe.out}/report.html`)
+    if (values.json) printJson(summaryOf(recipe, result))
     return 0
   },
 }
 
-const checkpointsOf = ({ out }: Recipe): string => `${out}/checkpoints`
+const summaryOf = ({ out }: Recipe, { steps, losses, evaluations, best, reason }: Tuning): object => {
+  const [before, after] = [evaluations[0]?.metrics.loss, evaluations.at(-1)?.metrics.loss]
+  return {
+    out,
+    steps,
+    reason,
+    losses,
+    ...(before !== undefined && { evalBefore: before, evalAfter: after }),
+    ...(best && { best }),
+  }
+}
+
+const sayData = ({ train, eval: held }: ReadData): void => {
+  for (const { name, encoded } of [...train, ...(held ? [held] : [])])
+    for (const line of describeEncoded(encoded, name)) say(line)
+}
+
+/** What templates take for today: a run that is resumed goes on with the day of its start. */
+const dayOf = (run: CheckpointedRun | undefined): Date =>
+  typeof run?.note.now === 'string' ? new Date(run.note.now) : new Date()
 
 /** Said before the model is loaded. The bits of a run are those of its kernels, and which are fastest is measured anew each time. */
-const useRecordedKernels = async (recipe: Recipe): Promise<void> => {
+const useRecordedKernels = async (recipe: Recipe): Promise<CheckpointedRun | undefined> => {
   const dir = checkpointsOf(recipe)
   const run = await checkpointedRun(dir)
   if (!run && (await listCheckpoints(dir)).length === 0)
@@ -84,11 +92,12 @@ const useRecordedKernels = async (recipe: Recipe): Promise<void> => {
     })
   if (run && process.env.GRAFT_KERNEL === undefined && kernels.includes(run.variant))
     await useSimd({ variant: run.variant as Variant })
+  return run
 }
 const kernels: readonly string[] = ['plain', 'relaxed', 'wide'] satisfies Variant[]
 
 /** Said before the model is loaded. A run that is finished may be made anew; one that is not is not thrown away. */
-const clearFinished = async (recipe: Recipe): Promise<void> => {
+const clearFinished = async (recipe: Recipe): Promise<undefined> => {
   const dir = checkpointsOf(recipe)
   const run = await checkpointedRun(dir)
   if (run && !run.finished)
@@ -112,17 +121,6 @@ const saveable = (method: Method): Method => {
   })
 }
 
-const oneFile = ({ data: { train: sets } }: Recipe): string => {
-  if (typeof sets === 'string') return sets
-  if (sets.length === 1) return sets[0]!.path
-  throw new GraftError({
-    code: 'bad-recipe',
-    culprit: 'data.train',
-    given: `${sets.length} files`,
-    expected: 'one file',
-  })
-}
-
 const readText = (path: string): Promise<string> =>
   readFile(path, 'utf8').catch((cause: Error) => {
     throw new GraftError({
@@ -132,61 +130,3 @@ const readText = (path: string): Promise<string> =>
       cause,
     })
   })
-
-const encode = (model: LoadedModel, { data, model: name }: Recipe, text: string, file: string): Sample[] => {
-  const { tokenizer, config } = model
-  if (!tokenizer)
-    throw new GraftError({
-      code: 'no-tokenizer',
-      culprit: name,
-      given: 'a model without tokenizer.json',
-      expected: 'one with it',
-    })
-  const rows = readJsonl(text, { name: file, row: promptCompletion })
-  const maxLength = Math.min(data.maxLength ?? config.maxPositionEmbeddings, config.maxPositionEmbeddings)
-  const { samples, apart } = encodeExamples(tokenizer, rows, { maxLength, chat: data.chat ?? false, name: file })
-  if (apart > 0)
-    say(
-      `${apart} rows of ${file}: prompt and completion were encoded apart, because together they make a token that spans both`,
-    )
-  return samples
-}
-
-interface Tuning extends TrainResult {
-  readonly stopped: { readonly signal: StopSignal; readonly exitCode: number } | undefined
-}
-
-const tune = async (tuned: Tuned, samples: readonly Sample[], recipe: Recipe, resume: boolean): Promise<Tuning> => {
-  const { checkpointEvery: everySteps, keepCheckpoints: keep, ...training } = recipe.training ?? {}
-  const warmup = { warmupRatio: training.warmupRatio ?? 0 }
-  const schedule = { constant, linear, cosine }[training.schedule ?? 'linear'](warmup)
-  const optimizer = adamw({ learningRate: training.learningRate ?? 2e-4, weightDecay: training.weightDecay ?? 0 })
-  const live = process.stderr.isTTY === true
-  const write = (text: string): void => void process.stderr.write(text)
-  const log = trainingLog(`${recipe.out}/log.jsonl`)
-  const abort = new AbortController()
-  let stopped: Tuning['stopped']
-  const forget = onSignals((signal, exitCode) => {
-    stopped = { signal, exitCode }
-    say(`${live ? '\n' : ''}${signal}: finishing the step; once more ends at once`)
-    abort.abort()
-  })
-  try {
-    const result = await runTraining(tuned, samples, {
-      ...training,
-      optimizer,
-      schedule,
-      signal: abort.signal,
-      checkpoint: { dir: checkpointsOf(recipe), everySteps, keep },
-      resume,
-      callbacks: [
-        progress({ live, write }),
-        { onStart: ({ done }) => log.start(done), onStep: (report) => log.add(report) },
-      ],
-    })
-    return { ...result, stopped }
-  } finally {
-    forget()
-    optimizer.dispose()
-  }
-}

@@ -9,25 +9,33 @@ export const bashCompletion = (commands: Readonly<Record<string, Command>>): str
     return
   fi
   case "\${COMP_WORDS[1]} $prev" in
-${Object.entries(commands).flatMap(([name, { options }]) => valueCases(name, options)).join('\n')}
+${Object.entries(commands)
+  .flatMap(([name, { options }]) => valueCases(name, options))
+  .join('\n')}
   esac
   case "$cur" in
     -*)
       case "\${COMP_WORDS[1]}" in
-${Object.entries(commands).map(([name, command]) => `        ${name}) words='${optionNames(command).join(' ')}' ;;`).join('\n')}
+${Object.entries(commands)
+  .map(([name, command]) => `        ${name}) words='${optionNames(command).join(' ')}' ;;`)
+  .join('\n')}
       esac
       COMPREPLY=($(compgen -W "$words" -- "$cur"))
       return ;;
   esac
   for ((i = 2; i < COMP_CWORD; i++)); do
     case "\${COMP_WORDS[1]} \${COMP_WORDS[i]}" in
-${Object.entries(commands).flatMap(([name, command]) => skipCase(name, command)).join('\n')}
+${Object.entries(commands)
+  .flatMap(([name, command]) => skipCase(name, command))
+  .join('\n')}
       *' '-*) ;;
       *) operand=$((operand + 1)) ;;
     esac
   done
   case "\${COMP_WORDS[1]} $operand" in
-${Object.entries(commands).flatMap(([name, command]) => operandCases(name, command)).join('\n')}
+${Object.entries(commands)
+  .flatMap(([name, command]) => operandCases(name, command))
+  .join('\n')}
     *) compopt +o default 2>/dev/null ;;
   esac
 }

@@ -3,18 +3,20 @@ import type { Command, Complete } from '../command.ts'
 /** A function for zsh; it may be sourced after compinit or lie in a folder of fpath as `_graft`. */
 export const zshCompletion = (commands: Readonly<Record<string, Command>>): string => `#compdef graft
 _graft() {
-  local -a commands
-  commands=(
-${Object.entries(commands).map(([name, { summary }]) => `    ${quoted(`${name}:${escaped(summary)}`)}`).join('\n')}
+  local -a names
+  names=(
+${Object.entries(commands)
+  .map(([name, { summary }]) => `    ${quoted(`${name}:${escaped(summary)}`)}`)
+  .join('\n')}
   )
   if (( CURRENT == 2 )); then
-    _describe 'command' commands
+    _describe 'command' names
     return
   fi
-  local command="\${words[2]}"
+  local name="\${words[2]}"
   shift words
   (( CURRENT-- ))
-  case "$command" in
+  case "$name" in
 ${Object.entries(commands).map(argumentsOf).join('\n')}
   esac
 }
