@@ -99,7 +99,7 @@ const data = section(
     ),
     packing: optional(
       z.union([z.boolean(), z.enum(['best-fit', 'wrapped'])], 'true, false, best-fit or wrapped'),
-      'Puts several rows that do not see each other into one; true is best-fit.',
+      'Puts several rows that do not see each other into one of maxLength tokens (absent: 512, or as many as the longest has); true is best-fit.',
       { default: false },
     ),
     bucketing: optional(yesNo(), 'Puts rows of like length into one batch.', { default: false }),
@@ -135,7 +135,7 @@ const training = section(
     ),
     checkpointEvery: optional(
       whole(1),
-      'Steps from checkpoint to checkpoint. Absent: one is written only when a signal stops the run.',
+      'Steps from checkpoint to checkpoint. Absent: they are written of the best evaluation, and when a signal stops the run.',
       { examples: [100] },
     ),
     keepCheckpoints: optional(whole(1), 'How many checkpoints stay.', { default: 2 }),

@@ -18,7 +18,7 @@ export const recipeYaml = (known: Known): string =>
     ...recipeFields()
       .filter(({ key }) => key !== '$schema')
       .map((field) => fieldLines(field, known[field.key], '')),
-  ].join('\n')}`
+  ].join('\n')}\n`
 
 const fieldLines = (field: RecipeField, known: unknown, indent: string): string => {
   const { path, key, fields, required } = field

@@ -17,7 +17,7 @@ ${left > 0 ? `<p class="quiet">${whole(left)} more rows.</p>` : ''}</section>`
 const rowHtml = (tokens: readonly MaskToken[], i: number): string => {
   const learnt = tokens.filter((token) => token.learnt).length
   const left = tokens.length - TOKENS
-  return `<div class="row"><p class="quiet">Row ${i + 1}: ${whole(learnt)} of ${whole(tokens.length)} tokens learnt</p>
+  return `<div class="row"><p class="quiet">Row ${i}: ${whole(learnt)} of ${whole(tokens.length)} tokens learnt</p>
 <pre class="text" dir="auto"${tokens.length > 150 ? ' tabindex="0"' : ''}>${tokens.slice(0, TOKENS).map(tokenHtml).join('')}${left > 0 ? ` … (${whole(left)} more tokens)` : ''}</pre></div>`
 }
 

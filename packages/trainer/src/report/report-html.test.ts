@@ -142,7 +142,7 @@ describe('reportHtml', () => {
     expect(words).not.toContain('left out')
     expect(words).toContain('2 NaN 1 s')
     expect(words).toContain('step 12 going on 2 checkpoints, the last after step 20.')
-    expect(words).toContain('Row 1: 2 of 3 tokens learnt')
+    expect(words).toContain('Row 0: 2 of 3 tokens learnt')
     expect(page).toContain(
       '<span class="t off">Q</span><mark class="t">A<i class="break">↵</i>\n</mark><mark class="t special">&lt;/s&gt;</mark>',
     )
