@@ -12,6 +12,8 @@ describe('file types', () => {
     expect(read('[{"text":"a"}]', { name: 'X.JSON' })).toEqual([{ text: 'a' }])
     expect(read('\uFEFF[{"text":"a"}]', { name: 'rows', type: 'json' })).toEqual([{ text: 'a' }])
     expect(csv('prompt,completion\na,b')).toEqual([{ prompt: 'a', completion: 'b' }])
+    expect(csv('prompt;completion\n"a;b";c,d')).toEqual([{ prompt: 'a;b', completion: 'c,d' }])
+    expect(read('{"text":"a"}\n{"text":"b"}', { name: 'x.json' })).toEqual([{ text: 'a' }, { text: 'b' }])
     expect(read('prompt\tcompletion\na,b\tc', { name: 'x.tsv' })).toEqual([{ prompt: 'a,b', completion: 'c' }])
   })
   it('reads CSV with quotes, line breaks in cells, CR LF, empty lines and a byte order mark', () => {
@@ -35,7 +37,9 @@ describe('file types', () => {
   it.each([
     ['', {}, 'x.jsonl: given no rows; expected at least one row'],
     ['{"text":"a"}\n{', {}, 'x.jsonl, line 2: given'],
-    ['{"text":"a"}\n{"text":"b"}', { name: 'x.json' }, 'one JSON value a line ends in .jsonl'],
+    ['{"text":"a"}\n{"text":', { name: 'x.json' }, 'x.json, line 2: given'],
+    ['[{"text":', { name: 'x.json' }, 'one JSON value a line ends in .jsonl'],
+    ['\uFFFD\uFFFDp\0r\0', { name: 'x.csv' }, 'x.csv: given a file that is no UTF-8 text; expected UTF-8'],
     ['{"text":"a"}', { name: 'x.json' }, 'x.json: given object; expected a JSON array'],
     ['[{"text":"a"},3]', { name: 'x.json' }, 'x.json[1]: given 3; expected an object'],
     ['a', { type: 'parquet' }, 'type: given parquet; expected one of jsonl, json, csv, tsv'],

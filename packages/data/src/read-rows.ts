@@ -30,6 +30,7 @@ export const readRows = (
 ): Example[] => {
   checkChoice('type', type, types)
   checkChoice('format', format, ['auto', ...rowFormats])
+  checkEncoding(text, name)
   const rows = rawRows(text, type, name)
   if (rows.length > 0) return toExamples(rows, columns, format)
   throw new GraftError({
@@ -40,6 +41,12 @@ export const readRows = (
   })
 }
 
+/** UTF-16, as some spreadsheets write it, read as UTF-8. */
+const checkEncoding = (text: string, name: string): void => {
+  if (!text.slice(0, 100).includes('\0')) return
+  throw new GraftError({ code: 'bad-row', culprit: name, given: 'a file that is no UTF-8 text', expected: 'UTF-8' })
+}
+
 const typeOf = (name: string): FileType => {
   const ending = name.slice(name.lastIndexOf('.') + 1).toLowerCase()
   return types.find((type) => type === ending) ?? 'jsonl'
@@ -48,6 +55,8 @@ const typeOf = (name: string): FileType => {
 const rawRows = (text: string, type: FileType, name: string): RawRow[] => {
   if (type === 'jsonl') return readJsonl<RawRow>(text, { name, row: (value, culprit) => ({ value, culprit }) })
   if (type !== 'json') return readTable(text, type === 'csv' ? ',' : '\t', name)
+  // Many a .json holds a row a line.
+  if (startsWithRow(text)) return rawRows(text, 'jsonl', name)
   const value = parsedJson(text, name)
   if (!Array.isArray(value))
     throw new GraftError({
@@ -57,6 +66,21 @@ const rawRows = (text: string, type: FileType, name: string): RawRow[] => {
       expected: 'a JSON array of rows; a file with one JSON value a line ends in .jsonl',
     })
   return value.map((row: unknown, i) => ({ value: row, culprit: `${name}[${i}]` }))
+}
+
+/** Whether the first line is a whole object, and more follows. */
+const startsWithRow = (text: string): boolean => {
+  const [first = '', ...rest] = text
+    .replace(/^\uFEFF/, '')
+    .trimStart()
+    .split('\n', 2)
+  if (!first.startsWith('{') || rest.length === 0) return false
+  try {
+    JSON.parse(first)
+    return true
+  } catch {
+    return false
+  }
 }
 
 const parsedJson = (text: string, name: string): unknown => {

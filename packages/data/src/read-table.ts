@@ -3,9 +3,15 @@ import Papa from 'papaparse'
 import { badRow } from './example.ts'
 import type { RawRow } from './row-format.ts'
 
-/** The rows of a CSV or TSV text by the names in its first line. Every cell is a text. Empty lines are passed over. */
+/**
+ * The rows of a CSV or TSV text by the names in its first line. Every cell is a text. Empty lines are passed over. A CSV
+ * whose header has semicolons and no comma is cut at these, as spreadsheets write it where a comma is the decimal sign.
+ */
 export const readTable = (text: string, delimiter: ',' | '\t', name: string): RawRow[] => {
-  const records = parsed(text.replace(/^\uFEFF/, ''), delimiter, name)
+  const source = text.replace(/^\uFEFF/, '')
+  const [first = ''] = source.split(/[\r\n]/, 1)
+  const semicolons = delimiter === ',' && !first.includes(',') && first.includes(';')
+  const records = parsed(source, semicolons ? ';' : delimiter, name)
   const [header, ...rows] = records
   if (!header) return []
   checkHeader(header.cells, `${name}, line ${header.line}`)
@@ -16,7 +22,7 @@ export const readTable = (text: string, delimiter: ',' | '\t', name: string): Ra
         culprit,
         `${cells.length} cells`,
         `${header.cells.length}, one for each of ${header.cells.join(', ')}; a cell with ${
-          delimiter === ',' ? 'a comma' : 'a tab'
+          { ',': 'a comma', ';': 'a semicolon', '\t': 'a tab' }[semicolons ? ';' : delimiter]
         }, a line break or a quote in it is written in double quotes`,
       )
     return { value: Object.fromEntries(header.cells.map((column, i) => [column, cells[i]])), culprit }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { random } from '@graftjs/tensor'
-import type { ChatMessage, Span, Tokenizer } from '@graftjs/text'
+import { type ChatMessage, renderChat, type Span, type Tokenizer } from '@graftjs/text'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { encodeExamples, IGNORED } from '../src/index.ts'
 import { templateTokenizer } from './template-tokenizer.test-util.ts'
@@ -64,6 +64,14 @@ describe.each(names)('the chat template %s', (name) => {
   const { cases, sha256 } = fixture.templates[name]!
   it('is the one that Python rendered', () =>
     expect(createHash('sha256').update(sources.get(name)!).digest('hex')).toBe(sha256))
+  it('works within a hundredth of the budget', () => {
+    const { bos, eos } = fixture.templates[name]!
+    for (const title of Object.keys(cases).filter((key) => !cases[key]!.refused)) {
+      const { messages, tools = null } = fixture.conversations[title]!
+      const variables = { messages, tools, add_generation_prompt: true, bos_token: bos, eos_token: eos }
+      expect(renderChat(sources.get(name)!, variables, { now, steps: 10_000 }).length, title).toBeGreaterThan(0)
+    }
+  })
   it.each(Object.keys(cases))('renders as in Python: %s', (title) => {
     const [chat, wanted] = [fixture.conversations[title]!, cases[title]!]
     const tokenizer = tokenizerOf(name)
