@@ -1,20 +1,30 @@
-import type { Json } from '@graftjs/files'
+import type { JsonObject } from '@graftjs/files'
 import { GraftError } from '@graftjs/tensor/error'
-import type { LlamaConfig } from './llama.ts'
+import type { Family, GgufFacts } from '../family.ts'
+import { readConfig } from '../read-config.ts'
+import { type LlamaConfig, llama } from './llama.ts'
 
-type JsonObject = { readonly [key: string]: Json }
+export const llamaFamily: Family<LlamaConfig> = {
+  types: ['llama'],
+  fromJson: (json, file) => fromJson(json, file),
+  build: llama,
+  gguf: {
+    architecture: 'llama',
+    fromMetadata: (metadata, facts, file) => fromMetadata(metadata, facts, file),
+    nameOf: (tensor, config) => {
+      const [, layer, part] = /^blk\.(\d+)\.(\w+)\.weight$/.exec(tensor) ?? []
+      const heads = part === 'attn_q' ? config.numAttentionHeads : part === 'attn_k' ? config.numKeyValueHeads : 0
+      return {
+        name: whole[tensor] ?? (part && parts[part] ? `model.layers.${layer}.${parts[part]}.weight` : tensor),
+        ...(heads && { heads, headDim: config.headDim }),
+      }
+    },
+  },
+}
 
 /** The architecture that a config.json of transformers describes. */
-export const llamaFromJson = (json: JsonObject, file: string): LlamaConfig => {
-  const type = json.model_type
-  if (type !== 'llama')
-    throw new GraftError({
-      code: 'unknown-architecture',
-      culprit: file,
-      given: `model_type ${JSON.stringify(type ?? null)}`,
-      expected: 'llama',
-    })
-  const read = reader(json, file)
+const fromJson = (json: JsonObject, file: string): LlamaConfig => {
+  const read = readConfig(json, file)
   const heads = read.number('num_attention_heads')
   const hidden = read.number('hidden_size')
   // transformers 5 keeps rotary settings in rope_parameters, earlier versions beside the rest.
@@ -53,21 +63,12 @@ export const llamaFromJson = (json: JsonObject, file: string): LlamaConfig => {
 }
 
 /** The same from a GGUF's metadata. A tied model stores no output matrix. */
-export const llamaFromGguf = (
+const fromMetadata = (
   metadata: ReadonlyMap<string, unknown>,
-  tied: boolean,
-  vocabRows: number,
+  { tied, vocabRows }: GgufFacts,
   file: string,
 ): LlamaConfig => {
-  const type = metadata.get('general.architecture')
-  if (type !== 'llama')
-    throw new GraftError({
-      code: 'unknown-architecture',
-      culprit: file,
-      given: `general.architecture ${String(type)}`,
-      expected: 'llama',
-    })
-  const read = reader(Object.fromEntries(metadata) as JsonObject, file)
+  const read = readConfig(Object.fromEntries(metadata) as JsonObject, file)
   if (metadata.has('llama.rope.scaling.type') && metadata.get('llama.rope.scaling.type') !== 'none')
     throw new GraftError({
       code: 'unsupported-option',
@@ -92,15 +93,24 @@ export const llamaFromGguf = (
   }
 }
 
-const reader = (json: JsonObject, file: string): { number(key: string, absent?: number): number } => ({
-  number: (key, absent) => {
-    const value = json[key] ?? absent
-    if (typeof value === 'number' && Number.isFinite(value) && value > 0) return value
-    throw new GraftError({
-      code: 'bad-file',
-      culprit: `${file}: ${key}`,
-      given: value === undefined ? 'nothing' : JSON.stringify(value),
-      expected: 'a number above 0',
-    })
-  },
-})
+const parts: Record<string, string> = {
+  attn_norm: 'input_layernorm',
+  ffn_norm: 'post_attention_layernorm',
+  attn_q: 'self_attn.q_proj',
+  attn_k: 'self_attn.k_proj',
+  attn_v: 'self_attn.v_proj',
+  attn_output: 'self_attn.o_proj',
+  ffn_gate: 'mlp.gate_proj',
+  ffn_up: 'mlp.up_proj',
+  ffn_down: 'mlp.down_proj',
+}
+/** The last part of the path that a linear layer of a GGUF file has in transformers: `q_proj` for `blk.0.attn_q.weight`. */
+export const ggufRole = (name: string): string | undefined => {
+  const part = /^blk\.\d+\.(\w+)\.weight$/.exec(name)?.[1]
+  return part === undefined || part.endsWith('_norm') ? undefined : parts[part]?.split('.').at(-1)
+}
+const whole: Record<string, string> = {
+  'token_embd.weight': 'model.embed_tokens.weight',
+  'output_norm.weight': 'model.norm.weight',
+  'output.weight': 'lm_head.weight',
+}

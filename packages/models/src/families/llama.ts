@@ -1,12 +1,12 @@
 import type { Frame, Heads, Model, Output, Run, Site, Stage, Stream } from '@graftjs/core'
 import { attention, crossEntropy, residual, rope, type StoredWeight, swiglu } from '@graftjs/kernels'
 import { reshape, slice, type Tensor } from '@graftjs/tensor'
-import { beginFrame } from './begin-frame.ts'
-import { labelRows, nllFromLogits } from './nll.ts'
-import { replacedSource } from './replaced-source.ts'
-import { type RopeTables, ropeTables } from './rope-tables.ts'
-import { embed, embeddingSite, linearSite, normed, normSite, owning, placeAt, project } from './sites.ts'
-import type { WeightSource } from './weight-source.ts'
+import { beginFrame } from '../begin-frame.ts'
+import { labelRows, nllFromLogits } from '../nll.ts'
+import { replacedSource } from '../replaced-source.ts'
+import { type RopeTables, ropeTables } from '../rope-tables.ts'
+import { embed, embeddingSite, linearSite, normed, normSite, owning, placeAt, project } from '../sites.ts'
+import type { WeightSource } from '../weight-source.ts'
 
 export interface LlamaConfig {
   readonly vocabSize: number
