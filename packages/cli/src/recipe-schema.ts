@@ -135,7 +135,7 @@ const training = section(
     ),
     checkpointEvery: optional(
       whole(1),
-      'Steps from checkpoint to checkpoint. Absent: they are written of the best evaluation, and when a signal stops the run.',
+      'Steps from checkpoint to checkpoint. Absent: one is written where the best evaluation may be restored, and when a signal stops the run.',
       { examples: [100] },
     ),
     keepCheckpoints: optional(whole(1), 'How many checkpoints stay.', { default: 2 }),

@@ -67,8 +67,15 @@ describe('graft', () => {
       'adapter_config.json',
       'adapter_model.safetensors',
       'log.jsonl',
+      'report.html',
     ])
-    expect(readFileSync(at('out-good/log.jsonl'), 'utf8').trim().split('\n')).toHaveLength(6)
+    const log = readFileSync(at('out-good/log.jsonl'), 'utf8').trim().split('\n')
+    expect(log.map((line) => JSON.parse(line).type)).toEqual([
+      'evaluation',
+      ...Array(6).fill('step'),
+      'evaluation',
+      'end',
+    ])
     const logits = async (...more: string[]) =>
       JSON.parse(
         (
@@ -169,7 +176,7 @@ describe('graft refuses, in one clear line, with exit code 1 and nothing overwri
     [
       'an architecture it does not know',
       () => logits(broken('arch', (f) => writeFileSync(join(f, 'config.json'), '{"model_type":"mamba"}'))),
-      /model_type "mamba".*expected llama/,
+      /model_type "mamba".*expected one of llama/,
     ],
     ['a model without weights', () => logits(broken('bare', (f) => rmSync(weights(f)))), /model\.safetensors/],
     [

@@ -32,7 +32,9 @@ const stepsLogged = (name: string): number[] =>
   readFileSync(at(`out-${name}/log.jsonl`), 'utf8')
     .trim()
     .split('\n')
-    .map((line) => (JSON.parse(line) as { step: number }).step)
+    .map((line) => JSON.parse(line) as { type: string; step: number })
+    .filter(({ type }) => type === 'step')
+    .map(({ step }) => step)
 
 /** The command as its users start it; gets `signal` as soon as its first step is reported. */
 const runBin = (
@@ -75,7 +77,7 @@ describe('graft train', () => {
       new RegExp(`stopped by ${signal} after step \\d+; go on with: graft train .*${signal}\\.json --resume\n$`),
     )
     expect([code, out]).toEqual([exit, ''])
-    expect(readdirSync(at(`out-${signal}`)).sort()).toEqual(['checkpoints', 'log.jsonl'])
+    expect(readdirSync(at(`out-${signal}`)).sort()).toEqual(['checkpoints', 'log.jsonl', 'report.html'])
 
     // Nobody throws an interrupted run away by forgetting an option.
     const again = await runCli('train', file)

@@ -19,7 +19,7 @@ import { requireSameRun } from './run-facts.ts'
 export interface CheckpointOptions {
   /** The folder that gets a folder for each checkpoint. */
   readonly dir: string
-  /** A checkpoint each so many steps, and one at the end. Absent: only of the best evaluation, and when `signal` aborts. */
+  /** A checkpoint each so many steps, of the best evaluation, and one at the end. Absent: only of an evaluation that may be restored, and when `signal` aborts. */
   readonly everySteps?: number | undefined
   /** Checkpoints that stay; that of the best evaluation stays beside them. Default 2. */
   readonly keep?: number | undefined

@@ -61,6 +61,10 @@ export const judge = (
 export const hasEnough = (history: readonly Judged[], options: EvaluationOptions | undefined): boolean =>
   options?.earlyStopping !== undefined && judge(history, options).since >= options.earlyStopping.patience
 
+/** Whether the run ends with the best evaluation's parameters. */
+export const restoresBest = (options: EvaluationOptions | undefined, checkpoints: boolean): boolean =>
+  options?.restoreBest ?? (options?.earlyStopping !== undefined && checkpoints)
+
 export const isDue = (step: number, { everySteps }: EvaluationOptions): boolean =>
   step === 0 || (everySteps !== undefined && step % everySteps === 0)
 

@@ -2,7 +2,7 @@ import type { Tuned } from '@graftjs/core'
 import type { JsonObject } from '@graftjs/files'
 import { type TrainEnd, type TrainEvent, tell } from './callbacks.ts'
 import { createStepper } from './create-stepper.ts'
-import { hasEnough, isDue, judge, runEvaluation } from './evaluation.ts'
+import { hasEnough, isDue, judge, restoresBest, runEvaluation } from './evaluation.ts'
 import { breathe } from './make-step.ts'
 import type { StepPlan } from './plan-steps.ts'
 import type { Saver } from './start-saver.ts'
@@ -22,6 +22,7 @@ export const runSteps = async (tuned: Tuned, plan: StepPlan, saver: Saver, optio
   const { losses, evaluations } = saver
   const say: Say = (code, message, details = {}) =>
     tell(callbacks, 'onEvent', { code, step: losses.length, message, details })
+  const restores = restoresBest(evaluation, options.checkpoint !== undefined)
   const allDone = (): boolean => losses.length >= plan.steps
   const ended = (): boolean => allDone() || hasEnough(evaluations, evaluation)
   let checkpoint = saver.resumedFrom
@@ -39,7 +40,7 @@ export const runSteps = async (tuned: Tuned, plan: StepPlan, saver: Saver, optio
       const report = await runEvaluation(tuned, step, evaluations, evaluation, options.batchSize ?? 8)
       evaluations.push({ step, metrics: report.metrics })
       await tell(callbacks, 'onEvaluation', report)
-      due ||= report.best
+      due ||= report.best && (restores || options.checkpoint?.everySteps !== undefined)
     }
     if (due) await save()
   }
@@ -57,8 +58,7 @@ export const runSteps = async (tuned: Tuned, plan: StepPlan, saver: Saver, optio
   if (!ended() || options.checkpoint?.everySteps || checkpoint !== undefined) await save()
   if (!ended()) return withCheckpoint('aborted', checkpoint)
   if (!allDone()) await sayStoppedEarly(saver, options, say)
-  if (evaluation?.restoreBest ?? (evaluation?.earlyStopping && options.checkpoint))
-    await restoreBest(saver, options, say)
+  if (restores) await restoreBest(saver, options, say)
   return withCheckpoint(allDone() ? 'finished' : 'stopped-early', checkpoint)
 }
 
