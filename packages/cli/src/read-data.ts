@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises'
 import { type Encoded, encodeExamples, readRows } from '@graftjs/data'
 import { GraftError } from '@graftjs/tensor/error'
 import type { OpenTokenizer } from './open-tokenizer.ts'
+import { readText } from './read-text.ts'
 import type { Recipe } from './recipe.ts'
 
 /** The rows of one file, encoded. */
@@ -71,13 +71,3 @@ const checkNames = (names: readonly string[]): void => {
     expected: 'a name of its own for each',
   })
 }
-
-const readText = (path: string): Promise<string> =>
-  readFile(path, 'utf8').catch((cause: Error) => {
-    throw new GraftError({
-      code: 'no-file',
-      culprit: path,
-      message: `${path}: cannot be read (${cause.message})`,
-      cause,
-    })
-  })

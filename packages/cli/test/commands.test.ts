@@ -102,11 +102,7 @@ describe('graft new', () => {
   })
 
   it.each([
-    [
-      'a.csv',
-      'Question,"Answer",note\n1,2,3\n',
-      { format: 'prompt-completion', columns: { prompt: 'Question', completion: 'Answer' } },
-    ],
+    ['a.csv', 'Question,"Answer",note\n1,2,3\n', { columns: { prompt: 'Question', completion: 'Answer' } }],
     ['b.tsv', 'prompt\tcompletion\na\tb\n', { format: 'prompt-completion' }],
     ['c.jsonl', '{"messages": []}\n{"messages": []}', { format: 'messages' }],
     ['d.json', '[{"instruction": "a", "input": "", "output": "b"}]', { format: 'alpaca' }],
@@ -132,12 +128,12 @@ describe('graft new', () => {
   })
 
   it('says which columns there are where none are known', async () => {
-    writeFileSync(at('odd.csv'), 'a,b\n1,2\n')
+    writeFileSync(at('odd.csv'), 'x,y,z\n1,2,3\n')
     expect((await runCli('new', at('odd.yaml'), '--data', at('odd.csv'))).err).toContain(
-      'has the columns a, b; say which',
+      'has the columns x, y, z; say which',
     )
     writeFileSync(at('bad.jsonl'), 'no json')
-    expect((await runCli('new', at('bad.yaml'), '--data', at('bad.jsonl'))).err).toContain('could not be told')
+    expect((await runCli('new', at('bad.yaml'), '--data', at('bad.jsonl'))).err).toMatch(/bad\.jsonl, line 1: given /)
   })
 
   it('loses no file, and refuses what would not do', async () => {

@@ -3,7 +3,15 @@ import { checkChoice } from './check-choice.ts'
 import type { Example } from './example.ts'
 import { readJsonl } from './read-jsonl.ts'
 import { readTable } from './read-table.ts'
-import { type Columns, type RawRow, type RowFormat, rowFormats, toExamples } from './row-format.ts'
+import {
+  type Columns,
+  type RawRow,
+  type RowFormat,
+  type RowsTold,
+  rowFormats,
+  tellRow,
+  toExamples,
+} from './row-format.ts'
 
 export type FileType = 'jsonl' | 'json' | 'csv' | 'tsv'
 
@@ -30,9 +38,19 @@ export const readRows = (
 ): Example[] => {
   checkChoice('type', type, types)
   checkChoice('format', format, ['auto', ...rowFormats])
+  return toExamples(someRows(text, type, name), columns, format)
+}
+
+/** What the columns of a file's first row tell, without reading the rows as anything. */
+export const tellRows = (text: string, { name, type = typeOf(name) }: Pick<ReadOptions, 'name' | 'type'>): RowsTold => {
+  checkChoice('type', type, types)
+  return tellRow(someRows(text, type, name)[0]!)
+}
+
+const someRows = (text: string, type: FileType, name: string): RawRow[] => {
   checkEncoding(text, name)
   const rows = rawRows(text, type, name)
-  if (rows.length > 0) return toExamples(rows, columns, format)
+  if (rows.length > 0) return rows
   throw new GraftError({
     code: 'no-data',
     culprit: name,

@@ -83,6 +83,24 @@ export const toExamples = (rows: readonly RawRow[], columns: Columns, format: Ro
   })
 }
 
+/** What the columns of a row tell. */
+export interface RowsTold {
+  /** The format they have as they are called. */
+  readonly format?: RowFormat
+  /** The `columns` setting that would make something of them. */
+  readonly columns?: Columns
+  /** What they are called. */
+  readonly names: readonly string[]
+}
+
+export const tellRow = ({ value, culprit }: RawRow): RowsTold => {
+  if (!isObject(value)) throw badRow(culprit, JSON.stringify(value), 'an object with a column for each name')
+  const names = Object.keys(value)
+  const format = detect(value)?.name
+  const columns = format ? undefined : guessed(value, value)
+  return { names, ...(format && { format }), ...(columns && { columns }) }
+}
+
 const detect = (row: Cells): Format | undefined =>
   formats.find(({ columns }) => columns.every((column) => column in row))
 
@@ -163,7 +181,10 @@ const guessed = (value: Cells, row: Cells): Columns | undefined => {
   const find = (ours: string, others: readonly string[]): string | undefined =>
     (ours in row ? ours : undefined) ??
     names.find((name) => others.includes(name.trim().toLowerCase()) || name.trim().toLowerCase() === ours) ??
-    near(ours, names)[0]
+    near(
+      ours,
+      names.filter(({ length }) => length > 2),
+    )[0]
   for (const [{ columns }, others] of aliases) {
     const found = columns.map((ours) => find(ours, others[ours]!))
     if (found.every((name) => name !== undefined) && new Set(found).size === found.length)

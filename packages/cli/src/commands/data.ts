@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises'
 import { ansiLegend, describeEncoded, type Sample, type ShownSet, showAnsi, showHtml } from '@graftjs/data'
 import { atomicWrite } from '@graftjs/files'
 import { GraftError } from '@graftjs/tensor/error'
@@ -6,6 +5,7 @@ import type { Tokenizer } from '@graftjs/text'
 import { type Command, jsonOption, modelOption, printJson, required, say, type Values, wholeOf } from '../command.ts'
 import { openTokenizer } from '../open-tokenizer.ts'
 import { type DataSet, type ReadData, readData } from '../read-data.ts'
+import { readText } from '../read-text.ts'
 import { type Recipe, readRecipe } from '../recipe.ts'
 
 export const data: Command = {
@@ -58,15 +58,7 @@ const recipeOf = async (values: Values, file: string | undefined): Promise<Pick<
     const more = { ...(columns && { columns }), ...(values.chat === true && { chat: true }) }
     return { model: required(values, 'model'), data: { train: required(values, 'data'), ...more } }
   }
-  const text = await readFile(file, 'utf8').catch((cause: Error) => {
-    throw new GraftError({
-      code: 'no-file',
-      culprit: file,
-      message: `${file}: cannot be read (${cause.message})`,
-      cause,
-    })
-  })
-  return readRecipe(text, file)
+  return readRecipe(await readText(file), file)
 }
 
 /** `prompt=question,completion=answer` as an object. */

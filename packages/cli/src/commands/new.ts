@@ -29,7 +29,7 @@ they are to be read.`,
     const text = (name: string): string | undefined => (typeof values[name] === 'string' ? values[name] : undefined)
     const [model, rows, method] = [text('model'), text('data'), text('method')]
     if (method !== undefined) methodOf({ name: method })
-    const { data = {}, notes = [] } = rows === undefined ? {} : await dataHints(rows)
+    const { data = {}, note = undefined } = rows === undefined ? {} : await dataHints(rows)
     const written = recipeYaml({
       ...(model !== undefined && { model }),
       ...(method !== undefined && method !== 'lora' && { method: { name: method } }),
@@ -37,7 +37,7 @@ they are to be read.`,
     })
     await atomicWrite(file, new TextEncoder().encode(written))
     say(`wrote ${file}`)
-    for (const note of notes) say(note)
+    if (note !== undefined) say(note)
     if (rows === undefined) say('data.train in it names the file of your rows')
     say(`next: graft data show ${file}   the tokens, and which of them are learnt\n      graft train ${file}`)
   },

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises'
 import { attach, type Method } from '@graftjs/core'
 import { describeEncoded } from '@graftjs/data'
 import { listCheckpoints, removeCheckpoints } from '@graftjs/files'
@@ -10,6 +9,7 @@ import { type Command, printJson, say } from '../command.ts'
 import { methodOf } from '../methods.ts'
 import { openTokenizer } from '../open-tokenizer.ts'
 import { type ReadData, readData } from '../read-data.ts'
+import { readText } from '../read-text.ts'
 import { type Recipe, readRecipe } from '../recipe.ts'
 import { checkpointsOf, type Tuning, tune } from '../tune.ts'
 
@@ -120,13 +120,3 @@ const saveable = (method: Method): Method => {
     expected: 'a method with a file format of its own: hybrids cannot be written to disk yet; train them in code',
   })
 }
-
-const readText = (path: string): Promise<string> =>
-  readFile(path, 'utf8').catch((cause: Error) => {
-    throw new GraftError({
-      code: 'no-file',
-      culprit: path,
-      message: `${path}: cannot be read (${cause.message})`,
-      cause,
-    })
-  })
