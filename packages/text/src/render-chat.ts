@@ -14,7 +14,8 @@ export interface RenderOptions {
   readonly maxOutput?: number
 }
 
-const maxTemplate = 1_000_000
+// Real ones have at most 20,000 characters; parsing takes 0.2 ms a thousand.
+const maxTemplate = 400_000
 const maxRange = 100_000
 const maxDepth = 200
 const maxWhiteSpace = 20_000_000
