@@ -1,21 +1,14 @@
 import { attach } from '@graftjs/core'
-import { useSimd } from '@graftjs/kernels'
 import { lora } from '@graftjs/lora'
-import { type LoadedModel, loadModel } from '@graftjs/models'
 import type { Optimizer } from '@graftjs/optim'
 import { tensor } from '@graftjs/tensor'
 import { train } from '@graftjs/trainer'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import { relativeError } from '../src/index.ts'
-import { fixtureDir } from './fixture.ts'
 import { resumeSamples as samples } from './support/resume-run.ts'
+import { withTinyLlama } from './support/set-up.ts'
 
-let model: LoadedModel
-beforeAll(async () => {
-  await useSimd({ threads: 2 })
-  model = await loadModel(`${fixtureDir('tiny-llama')}/model`)
-})
-afterAll(() => model.dispose())
+const base = withTinyLlama()
 
 /** Takes the gradients down and changes nothing. */
 const recorder = (): Optimizer & { readonly grads: Map<string, Float32Array> } => {
@@ -42,7 +35,7 @@ it.each([
   '%d rows × %d micro-batches give the loss and the gradients of one batch, by tokens',
   async (batchSize, accumulate) => {
     const step = async (batchSize: number, accumulate: number) => {
-      const tuned = attach(model, lora({ r: 4, targetModules: 'all-linear' }), { seed: 1 })
+      const tuned = attach(base.model, lora({ r: 4, targetModules: 'all-linear' }), { seed: 1 })
       // B starts at zero and A would have no gradient.
       for (const [path, param] of tuned.params.all)
         if (path.endsWith('lora_B.weight'))

@@ -1,11 +1,6 @@
-import { createHash } from 'node:crypto'
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { readdirSync } from 'node:fs'
 import { attach, type Tuned } from '@graftjs/core'
-import { useSimd } from '@graftjs/kernels'
 import { lora } from '@graftjs/lora'
-import { type LoadedModel, loadModel } from '@graftjs/models'
 import { adamw } from '@graftjs/optim'
 import { memory } from '@graftjs/tensor'
 import {
@@ -17,31 +12,16 @@ import {
   type TrainResult,
   train,
 } from '@graftjs/trainer'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { fixtureDir } from './fixture.ts'
+import { describe, expect, it } from 'vitest'
 import { resumeSamples } from './support/resume-run.ts'
+import { hashOf, withFolder, withTinyLlama } from './support/set-up.ts'
 
-let model: LoadedModel
-beforeAll(async () => {
-  await useSimd({ threads: 2, variant: 'relaxed' })
-  model = await loadModel(`${fixtureDir('tiny-llama')}/model`)
-})
-afterAll(() => model.dispose())
-
-let dir: string
-beforeEach(() => {
-  dir = mkdtempSync(join(tmpdir(), 'graft-eval-'))
-})
-afterEach(() => rmSync(dir, { recursive: true }))
+const base = withTinyLlama()
+const folder = withFolder()
 
 const [samples, held] = [resumeSamples.slice(0, 8), resumeSamples.slice(8)]
 const valuesOf = (tuned: Tuned): Map<string, string> =>
-  new Map(
-    [...tuned.params.all].map(([path, { value }]) => {
-      const data = Float32Array.from(value.dataSync())
-      return [path, createHash('sha256').update(new Uint8Array(data.buffer)).digest('hex')]
-    }),
-  )
+  new Map([...tuned.params.all].map(([path, { value }]) => [path, hashOf(value.dataSync())]))
 
 interface Run {
   readonly result: TrainResult
@@ -54,7 +34,7 @@ interface Run {
 
 const run = async (evaluation: EvaluationOptions, { signal, ...options }: Partial<TrainOptions> = {}): Promise<Run> => {
   const [tuned, optimizer] = [
-    attach(model, lora({ r: 4, loraDropout: 0.2, targetModules: ['q_proj', 'down_proj'] }), { seed: 1 }),
+    attach(base.model, lora({ r: 4, loraDropout: 0.2, targetModules: ['q_proj', 'down_proj'] }), { seed: 1 }),
     adamw(1e-2),
   ]
   const [reports, events, after] = [[] as EvaluationReport[], [] as string[], new Map<number, Map<string, string>>()]
@@ -101,7 +81,7 @@ describe('evaluation', () => {
   })
 
   it('is the loss a supervised token, whatever the batches', async () => {
-    const tuned = attach(model, lora({ r: 4 }), { seed: 1 })
+    const tuned = attach(base.model, lora({ r: 4 }), { seed: 1 })
     const before = memory()
     const [one, all] = [
       await evaluate(tuned, held, { batchSize: 1 }),
@@ -135,7 +115,7 @@ const meanOfB = (tuned: Tuned): number => {
 describe('early stopping', () => {
   it('ends the run once patience has run out; the best stays on disk and comes back', async () => {
     const evaluation = { ...scripted([5, 3, 4, 3, 9]), earlyStopping: { patience: 2 } }
-    const checkpoint = { dir, keep: 1 }
+    const checkpoint = { dir: folder.dir, keep: 1 }
     const { result, events, values, after } = await run(evaluation, { checkpoint, steps: 20 })
     expect(result).toMatchObject({ steps: 6, reason: 'stopped-early', finished: true, best: { step: 2 } })
     expect(events.filter((message) => !message.startsWith('checkpoint'))).toEqual([
@@ -143,8 +123,8 @@ describe('early stopping', () => {
       'the parameters are those of step 2, the best evaluation',
     ])
     expect(values).toEqual(after.get(2))
-    expect(readdirSync(dir).sort()).toEqual(['step-00000002', 'step-00000006'])
-    expect(await checkpointedRun(dir)).toMatchObject({ step: 6, steps: 20, finished: true })
+    expect(readdirSync(folder.dir).sort()).toEqual(['step-00000002', 'step-00000006'])
+    expect(await checkpointedRun(folder.dir)).toMatchObject({ step: 6, steps: 20, finished: true })
     // A run that was ended so is over: taking it up again gives the same.
     const again = await run({ ...evaluation, ...scripted([]) }, { checkpoint, steps: 20, resume: true })
     expect(again.values).toEqual(values)
@@ -168,14 +148,14 @@ describe('early stopping', () => {
       earlyStopping: { patience: 2 },
       restoreBest: true,
     })
-    const straight = await run(evaluation(), { steps: 40, checkpoint: { dir: `${dir}/straight` } })
+    const straight = await run(evaluation(), { steps: 40, checkpoint: { dir: `${folder.dir}/straight` } })
     expect(straight.result.reason).toBe('stopped-early')
     const stopped = straight.result.steps
     expect(stopped).toBeGreaterThan(4)
     for (let k = 1; k < stopped; k++) {
       const abort = new AbortController()
       const callbacks = [{ onStep: ({ step }: { step: number }) => void (step === k && abort.abort()) }]
-      const checkpoint = { dir: `${dir}/${k}`, keep: 1 }
+      const checkpoint = { dir: `${folder.dir}/${k}`, keep: 1 }
       await run(evaluation(), { steps: 40, checkpoint, signal: abort.signal, callbacks })
       const resumed = await run(evaluation(), { steps: 40, checkpoint, resume: true })
       expect(resumed.result.evaluations, `k = ${k}`).toEqual(straight.result.evaluations)

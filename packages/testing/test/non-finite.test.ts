@@ -1,36 +1,15 @@
-import { createHash } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { all, attach } from '@graftjs/core'
-import { useSimd } from '@graftjs/kernels'
 import { lora } from '@graftjs/lora'
-import { type LoadedModel, loadModel } from '@graftjs/models'
 import { adamw } from '@graftjs/optim'
 import { memory } from '@graftjs/tensor'
 import { type TrainCallbacks, type TrainEvent, type TrainOptions, type TrainResult, train } from '@graftjs/trainer'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { fixtureDir } from './fixture.ts'
+import { describe, expect, it } from 'vitest'
 import { poison, type Where } from './support/poison.ts'
 import { resumeSamples as samples } from './support/resume-run.ts'
+import { hashOf, withFolder, withTinyLlama } from './support/set-up.ts'
 
-let model: LoadedModel
-beforeAll(async () => {
-  await useSimd({ threads: 2, variant: 'relaxed' })
-  model = await loadModel(`${fixtureDir('tiny-llama')}/model`)
-})
-afterAll(() => model.dispose())
-
-let dir: string
-beforeEach(() => {
-  dir = mkdtempSync(join(tmpdir(), 'graft-nan-'))
-})
-afterEach(() => rmSync(dir, { recursive: true }))
-
-const hash = (data: ArrayLike<number>): string =>
-  createHash('sha256')
-    .update(new Uint8Array(Float32Array.from(data).buffer))
-    .digest('hex')
+const base = withTinyLlama()
+const folder = withFolder()
 
 interface Run {
   readonly result: TrainResult | undefined
@@ -51,11 +30,11 @@ const run = async (
     poison(where, () => steps.includes(now)),
     lora({ r: 4, loraDropout: 0.2, targetModules: 'all-linear' }),
   )
-  const [tuned, optimizer] = [attach(model, method, { seed: 1 }), adamw(1e-2)]
+  const [tuned, optimizer] = [attach(base.model, method, { seed: 1 }), adamw(1e-2)]
   const [events, after] = [[] as TrainEvent[], new Map<number, object>()]
   const note = async (step: number): Promise<void> => {
-    const values = [...tuned.params.all].map(([path, { value }]) => [path, hash(value.dataSync())])
-    const state = [...(await optimizer.state())].map(([name, { data }]) => [name, hash(data)] as const)
+    const values = [...tuned.params.all].map(([path, { value }]) => [path, hashOf(value.dataSync())])
+    const state = [...(await optimizer.state())].map(([name, { data }]) => [name, hashOf(data)] as const)
     state.sort(([a], [b]) => (a < b ? -1 : 1))
     after.set(step, { values, state })
   }
@@ -120,7 +99,7 @@ describe('steps that are skipped', () => {
     const options: Partial<TrainOptions> = { steps: 6, nonFinite: 'rollback' }
     const at = (name: string): Partial<TrainOptions> => ({
       ...options,
-      checkpoint: { dir: `${dir}/${name}`, everySteps: 2, keep: 1 },
+      checkpoint: { dir: `${folder.dir}/${name}`, everySteps: 2, keep: 1 },
     })
     const straight = await run('activation', [4], at('straight'))
     expect(straight.events.filter(({ code }) => code !== 'checkpoint').map(({ message }) => message)).toEqual([
@@ -143,7 +122,7 @@ describe('steps that are skipped', () => {
   it('go back to the start by rollback before the first periodic checkpoint', async () => {
     const { after, events } = await run('loss', [2], {
       nonFinite: 'rollback',
-      checkpoint: { dir, everySteps: 4 },
+      checkpoint: { dir: folder.dir, everySteps: 4 },
       steps: 2,
     })
     expect(events.map(({ code }) => code)).toEqual(['checkpoint', 'non-finite', 'rolled-back', 'checkpoint'])
@@ -163,8 +142,8 @@ describe('steps that are skipped', () => {
     const straight = await run('loss', [2])
     const abort = new AbortController()
     const callbacks = [{ onStep: ({ step }: { step: number }) => void (step === 3 && abort.abort()) }]
-    await run('loss', [2], { checkpoint: { dir }, signal: abort.signal, callbacks })
-    const resumed = await run('loss', [2], { checkpoint: { dir }, resume: true })
+    await run('loss', [2], { checkpoint: { dir: folder.dir }, signal: abort.signal, callbacks })
+    const resumed = await run('loss', [2], { checkpoint: { dir: folder.dir }, resume: true })
     expect(resumed.after.get(5)).toEqual(straight.after.get(5))
     expect(resumed.result!.losses).toEqual(straight.result!.losses)
   })

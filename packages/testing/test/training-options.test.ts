@@ -1,21 +1,14 @@
 import { all, around, attach, type Method, sitesOf, type Tuned } from '@graftjs/core'
 import { packSamples, type Sample } from '@graftjs/data'
-import { useSimd } from '@graftjs/kernels'
 import { lora } from '@graftjs/lora'
-import { type LoadedModel, loadModel } from '@graftjs/models'
 import { adamw, constant, linear, sgd } from '@graftjs/optim'
 import { memory, mul, random, type Tensor, tensor } from '@graftjs/tensor'
 import { neftune, type StepReport, type TrainEvent, type TrainOptions, train } from '@graftjs/trainer'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { relativeError, tinyDecoder } from '../src/index.ts'
-import { fixtureDir } from './fixture.ts'
+import { withTinyLlama } from './support/set-up.ts'
 
-let model: LoadedModel
-beforeAll(async () => {
-  await useSimd({ threads: 2, variant: 'relaxed' })
-  model = await loadModel(`${fixtureDir('tiny-llama')}/model`)
-})
-afterAll(() => model.dispose())
+const base = withTinyLlama()
 
 const rows = (count: number, name: string): Sample[] =>
   Array.from({ length: count }, (_, source) => {
@@ -30,7 +23,7 @@ const valuesOf = (tuned: Tuned): Float32Array[] =>
 
 const run = async (options: Partial<TrainOptions> & { data?: Parameters<typeof train>[1]; dropout?: number }) => {
   const { data = samples, dropout = 0, ...rest } = options
-  const tuned = attach(model, lora({ r: 4, targetModules: 'all-linear', loraDropout: dropout }), { seed: 1 })
+  const tuned = attach(base.model, lora({ r: 4, targetModules: 'all-linear', loraDropout: dropout }), { seed: 1 })
   const optimizer = rest.optimizer ?? sgd(0.05)
   const reports: StepReport[] = []
   try {
@@ -157,7 +150,7 @@ describe('the check of gradients', () => {
     },
   })
   const tuneBy = (method: Method, options: Partial<TrainOptions>): Promise<TrainEvent[]> => {
-    const tuned = attach(model, all(lora({ r: 2, targetModules: ['q_proj'] }), method), { seed: 1 })
+    const tuned = attach(base.model, all(lora({ r: 2, targetModules: ['q_proj'] }), method), { seed: 1 })
     const [optimizer, events] = [adamw(1e-2), [] as TrainEvent[]]
     const callbacks = [{ onEvent: (event: TrainEvent) => void events.push(event) }]
     return train(tuned, samples, { steps: 6, batchSize: 4, ...options, optimizer, callbacks })
