@@ -26,6 +26,7 @@ export default defineConfig({
           { text: 'Rows, masks, templates', link: '/data' },
           { text: 'Packing, buckets, mixtures', link: '/packing' },
           { text: 'Logs and the report', link: '/report' },
+          { text: 'Generation', link: '/generation' },
           { text: 'Measured figures', link: '/figures' },
         ],
       },

@@ -1,4 +1,4 @@
-import { generate, type TextCache } from '@graftjs/models'
+import { beamSearch, generate, type LoadedModel, type TextCache } from '@graftjs/models'
 import { GraftError, isGraftError } from '@graftjs/tensor/error'
 import { streamDecoder, type Tokenizer } from '@graftjs/text'
 import { type Opened, tokenizerOf } from './commands/open-model.ts'
@@ -6,6 +6,7 @@ import type { Sampling } from './sampling.ts'
 
 export interface AnswerOptions extends Sampling {
   readonly stopIds: readonly number[]
+  readonly stopWhen?: (made: readonly number[]) => boolean
   /** What errors call the prompt. */
   readonly culprit: string
   /** Gets the text as it comes. */
@@ -30,8 +31,7 @@ export const answer = async (
 ): Promise<Answer> => {
   const { model, tuned } = opened
   const tokenizer = tokenizerOf(model)
-  const room = model.config.maxPositionEmbeddings - ids.length
-  if (room < 1) throw tooLong(culprit, ids.length, model.config.maxPositionEmbeddings)
+  const room = roomAfter(model, ids, culprit)
   const stream = streamDecoder(tokenizer)
   const tokens: number[] = []
   const from = performance.now()
@@ -54,6 +54,33 @@ export const answer = async (
   write(stream.flush())
   const text = tokenizer.decode(tokens, { skipSpecialTokens: true })
   return { text, tokens, tokensPerSecond: tokens.length / seconds, stopped }
+}
+
+export interface BestOptions {
+  readonly numBeams: number
+  readonly maxNewTokens: number
+  readonly repetitionPenalty?: number
+  readonly stopIds: readonly number[]
+  /** What errors call the prompt. */
+  readonly culprit: string
+}
+
+/** The likeliest text by beam search; none of it is known before all of it is. */
+export const bestOfBeams = async (
+  { model, tuned }: Opened,
+  ids: readonly number[],
+  { culprit, ...options }: BestOptions,
+): Promise<{ readonly text: string; readonly tokens: readonly number[]; readonly score: number }> => {
+  const room = roomAfter(model, ids, culprit)
+  const [beams] = await beamSearch(tuned, [ids], { ...options, maxNewTokens: Math.min(options.maxNewTokens, room) })
+  const { ids: tokens, score } = beams![0]!
+  return { text: tokenizerOf(model).decode(tokens, { skipSpecialTokens: true }), tokens, score }
+}
+
+const roomAfter = ({ config }: LoadedModel, ids: readonly number[], culprit: string): number => {
+  const room = config.maxPositionEmbeddings - ids.length
+  if (room < 1) throw tooLong(culprit, ids.length, config.maxPositionEmbeddings)
+  return room
 }
 
 export const tooLong = (culprit: string, tokens: number, context: number): GraftError =>

@@ -121,6 +121,14 @@ describe('graft', () => {
     expect(await text('--temperature', '2', '--seed', '3')).toMatchObject({ tokens: warm.tokens })
     expect((await text('--temperature', '2', '--seed', '4')).tokens).not.toEqual(warm.tokens)
     expect((await runCli('generate', '--model', model, '--chat', 'hello', '--max-new-tokens', '3')).code).toBe(0)
+    const whole = await text()
+    const stop = whole.text.slice(2, 4)
+    const stopped = await text('--stop', stop)
+    expect(whole.tokens.slice(0, stopped.tokens.length)).toEqual(stopped.tokens)
+    expect(stopped.tokens.length).toBeLessThan(whole.tokens.length)
+    expect(stopped.text).toContain(stop)
+    expect((await text('--beams', '1')).tokens).toEqual(whole.tokens)
+    expect(await text('--beams', '3')).toMatchObject({ score: expect.any(Number) })
   })
 
   it('says what the machine offers, and helps', async () => {

@@ -1,11 +1,13 @@
 import type { Cache, Memory } from '@graftjs/core'
-import { clone, concat, detached, dispose, keep, scope, slice, type Tensor } from '@graftjs/tensor'
+import { clone, concat, detached, dispose, gather, keep, scope, slice, type Tensor, tensor } from '@graftjs/tensor'
 import { GraftError } from '@graftjs/tensor/error'
 
 /** Keys and values of the tokens seen so far. Dispose it when the text is done. */
 export interface KeyValueCache extends Cache {
   /** Forgets all but the first `length` tokens. Virtual ones, which stand in front, stay. */
   cut(length: number): void
+  /** Row i goes on from what row `rows[i]` has read. An encoder's memory stays: rows trade places within one text. */
+  reorder(rows: readonly number[]): void
   dispose(): void
 }
 
@@ -60,6 +62,9 @@ export const createCache = (): KeyValueCache => {
       else if (gone > 0) for (const [layer, seen] of layers) layers.set(layer, shortened(seen, gone))
       length = Math.max(0, Math.min(length, to))
     },
+    reorder: (rows) => {
+      for (const [layer, seen] of layers) layers.set(layer, gathered(seen, rows))
+    },
     memory: (make) => {
       memory ??= keptMemory(make())
       return memory
@@ -87,6 +92,15 @@ const shortened = (seen: Seen, gone: number): Seen => {
     return kept
   }
   return { k: cut(seen.k), v: cut(seen.v), segments: cut(seen.segments) }
+}
+
+const gathered = (seen: Seen, rows: readonly number[]): Seen => {
+  const take = (t: Tensor): Tensor => {
+    const taken = keep(scope(() => gather(t, tensor(Int32Array.from(rows), [rows.length], 'int32'))))
+    dispose(t)
+    return taken
+  }
+  return { k: take(seen.k), v: take(seen.v), segments: take(seen.segments) }
 }
 
 const keptMemory = ({ hidden, segments }: Memory): Memory =>

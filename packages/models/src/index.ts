@@ -1,4 +1,5 @@
 export { type Kinded, loadAdapter, saveAdapter } from './adapter.ts'
+export { type Beam, type BeamSearchOptions, beamSearch } from './beam-search.ts'
 export { beginEncoderDecoder, type EncoderDecoderLimits } from './begin-encoder-decoder.ts'
 export { beginFrame, beginTokens, type Limits, type TokenRows } from './begin-frame.ts'
 export { createCache, type KeyValueCache } from './cache.ts'

@@ -57,7 +57,8 @@ const likeliest = (scores: Float32Array): number => {
   return best
 }
 
-const penalised = (logits: Float32Array, ids: ReadonlySet<number>, penalty: number): Float32Array => {
+/** The logits with the penalty on those of `ids`. */
+export const penalised = (logits: Float32Array, ids: ReadonlySet<number>, penalty: number): Float32Array => {
   const scores = Float32Array.from(logits)
   for (const id of ids) scores[id] = scores[id]! > 0 ? scores[id]! / penalty : scores[id]! * penalty
   return scores

@@ -1,4 +1,5 @@
 export { type RenderedChat, type RenderOptions, renderChat, renderChatSpans, type Span } from './render-chat.ts'
+export { stopAtText } from './stop-at-text.ts'
 export { type StreamDecoder, streamDecoder } from './stream-decoder.ts'
 export type { ChatMessage, ChatOptions, ChatTemplate, Tokenizer } from './tokenizer.ts'
 export { tokenizerFromGguf } from './tokenizer-from-gguf.ts'

@@ -1,6 +1,7 @@
 import { GraftError } from '@graftjs/tensor/error'
-import { answer, endOfTurnIds, eosIds } from '../answer.ts'
-import { adapterOption, type Command, jsonOption, modelOption, printJson, type Values } from '../command.ts'
+import { stopAtText } from '@graftjs/text'
+import { answer, bestOfBeams, endOfTurnIds, eosIds } from '../answer.ts'
+import { adapterOption, type Command, jsonOption, modelOption, printJson, type Values, wholeOf } from '../command.ts'
 import { samplingOf, samplingOptions } from '../sampling.ts'
 import { openModel, tokenizerOf } from './open-model.ts'
 
@@ -19,6 +20,8 @@ end of the context. --json prints {"text","tokens","tokensPerSecond"} instead.`,
     chat: { value: 'TEXT', about: "what the user says, through the model's chat template" },
     system: { value: 'TEXT', about: 'the system message before --chat' },
     ...samplingOptions,
+    stop: { value: 'TEXT', about: 'ends with the token that completes this text' },
+    beams: { value: 'N', about: 'follows N texts at once and prints the likeliest' },
     json: jsonOption,
   },
   run: async ({ values }) => {
@@ -31,10 +34,24 @@ end of the context. --json prints {"text","tokens","tokensPerSecond"} instead.`,
       ? tokenizer.encodeChat(messagesOf(values), { addGenerationPrompt: true })
       : tokenizer.encode(values.prompt as string)
     const write = (text: string): void => void (values.json || process.stdout.write(text))
+    const stopIds = chat ? endOfTurnIds(tokenizer) : eosIds(tokenizer)
+    const culprit = chat ? '--chat' : '--prompt'
+    if (values.beams !== undefined) {
+      const best = await bestOfBeams(opened, ids, {
+        ...sampling,
+        culprit,
+        stopIds,
+        numBeams: wholeOf(values, 'beams', 1, 1),
+      })
+      if (values.json) printJson(best)
+      else process.stdout.write(`${best.text}\n`)
+      return
+    }
     const { text, tokens, tokensPerSecond } = await answer(opened, ids, {
       ...sampling,
-      culprit: chat ? '--chat' : '--prompt',
-      stopIds: chat ? endOfTurnIds(tokenizer) : eosIds(tokenizer),
+      culprit,
+      stopIds,
+      ...(typeof values.stop === 'string' && { stopWhen: stopAtText(tokenizer, [values.stop]) }),
       write,
     })
     write('\n')
@@ -47,11 +64,13 @@ const messagesOf = ({ system, chat }: Values): { role: string; content: string }
   { role: 'user', content: chat as string },
 ]
 
-const checkPrompt = ({ prompt, chat, system }: Values): void => {
+const checkPrompt = ({ prompt, chat, system, beams, ...values }: Values): void => {
   const refuse = (given: string, expected: string): never => {
     throw new GraftError({ code: 'bad-option', culprit: 'arguments', given, expected })
   }
   if ((prompt === undefined) === (chat === undefined))
     refuse(prompt === undefined ? 'neither --prompt nor --chat' : 'both --prompt and --chat', 'one of them')
   if (system !== undefined && chat === undefined) refuse('--system with --prompt', 'it with --chat')
+  const drawn = ['temperature', 'top-k', 'top-p', 'seed', 'stop'].find((name) => values[name] !== undefined)
+  if (beams !== undefined && drawn) refuse(`--${drawn} with --beams`, 'one of them: beam search draws nothing')
 }
