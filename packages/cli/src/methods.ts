@@ -1,10 +1,11 @@
 import { all, type Method, type MethodKind } from '@graftjs/core'
 import { lora } from '@graftjs/lora'
+import { molora, mov } from '@graftjs/molora'
 import { GraftError } from '@graftjs/tensor/error'
 import { nearKey } from './near-key.ts'
 
 /** The one place that lists every method by name. */
-const methods: Record<string, ((options: never) => Method) & { kind: MethodKind }> = { lora }
+const methods: Record<string, ((options: never) => Method) & { kind: MethodKind }> = { lora, molora, mov }
 
 export const kinds = Object.values(methods)
 export const methodNames = Object.keys(methods)

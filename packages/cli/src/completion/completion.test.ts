@@ -32,7 +32,7 @@ describe('completion', () => {
       [['merge', '--dtype', ''], 'f32 f16 bf16'],
       [['merge', '--model', 'x', '--dtype', 'b'], 'bf16'],
       [['completion', 'z'], 'zsh'],
-      [['new', '--method', ''], 'lora'],
+      [['new', '--method', ''], 'lora molora mov'],
       // A free value, and an operand too many: nothing.
       [['generate', '--seed', ''], ''],
       [['completion', 'zsh', ''], ''],

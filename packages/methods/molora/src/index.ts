@@ -1,0 +1,2 @@
+export { type MoloraOptions, molora } from './molora.ts'
+export { type MovOptions, mov } from './mov.ts'

@@ -1,0 +1,3 @@
+import { library } from '@graftjs/tsup'
+
+export default library(['src/index.ts'])
