@@ -1,4 +1,4 @@
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { linears } from '@graftjs/core'
@@ -217,12 +217,16 @@ describe('graft inspect', () => {
     expect(await json('inspect', at('run'))).toMatchObject({ kind: 'checkpoints', steps: [4, 2] })
   })
   it('knows a hub id that is in the cache', async () => {
-    vi.stubEnv('GRAFT_CACHE', at('cache'))
-    cpSync(model, at('cache/hub/owner--name'), { recursive: true })
+    const cached = at('cache/hub/models--owner--name')
+    const commit = 'c'.repeat(40)
+    vi.stubEnv('HF_HOME', at('cache'))
+    cpSync(model, `${cached}/snapshots/${commit}`, { recursive: true })
+    mkdirSync(`${cached}/refs`)
+    writeFileSync(`${cached}/refs/main`, commit)
+    vi.stubEnv('HF_HUB_OFFLINE', '1')
     expect(await json('inspect', 'owner/name')).toMatchObject({ kind: 'model', path: 'owner/name', parameters: 16632 })
-    vi.stubEnv('HF_ENDPOINT', 'http://127.0.0.1:9')
     expect(await refusal('inspect', 'out/adapter')).toMatch(
-      /^graft inspect: out\/adapter: there is no such file or folder, and as a hub id it cannot be fetched \(/,
+      /^graft inspect: out\/adapter: there is no folder of that name here, and as a hub id: .*HF_HUB_OFFLINE/,
     )
     vi.unstubAllEnvs()
   })
@@ -280,6 +284,21 @@ describe('graft merge', () => {
     expect(report.largestChange).toBeGreaterThan(1e-4)
     expect(await json('inspect', at('half'))).toMatchObject({ dtypes: { BF16: 16632 }, bytes: 2 * 16632 })
   })
+  it('writes a .gguf file that runs as the model with the adapter does; of one, too, unless it would be packed again', async () => {
+    const wanted = await logits('--model', model, '--adapter', adapter)
+    const args = ['merge', '--adapter', adapter, '--json']
+    const report = await json(...args, '--model', model, '--out', at('merged.gguf'), '--dtype', 'f32')
+    expect(report).toMatchObject({ dtype: 'f32', sameToken: 64, tokens: 64 })
+    expect(furthest(await logits('--model', at('merged.gguf')), wanted)).toBeLessThan(1e-4)
+    expect((await runCli('generate', '--model', at('merged.gguf'), '--prompt', 'hello')).code).toBe(0)
+    // Twice the adapter: the file is a base as any other.
+    await json(...args, '--model', at('merged.gguf'), '--out', at('twice.gguf'), '--dtype', 'f16')
+    expect(furthest(await logits('--model', at('twice.gguf')), wanted)).toBeGreaterThan(1e-3)
+    const again = ['merge', '--adapter', adapter, '--model', at('merged.gguf'), '--out', at('packed.gguf')]
+    expect(await refusal(...again, '--dtype', 'q8_0')).toMatch(/lost when they are packed again/)
+    expect(await refusal(...args, '--model', model, '--out', at('merged.gguf'))).toMatch(/a file that is there already/)
+  })
+
   it('loses no folder, and refuses what cannot be merged before it loads anything', async () => {
     cpSync(model, at('other'), { recursive: true })
     const args = ['merge', '--model', model, '--adapter', adapter]
@@ -288,7 +307,7 @@ describe('graft merge', () => {
     )
     expect(readFileSync(at('other/model.safetensors')).equals(readFileSync(`${model}/model.safetensors`))).toBe(true)
     expect((await runCli(...args, '--out', at('other'), '--force')).code).toBe(0)
-    expect(await refusal(...args, '--out', model, '--force')).toMatch(/the folder of the model itself/)
+    expect(await refusal(...args, '--out', model, '--force')).toMatch(/given the model itself/)
     expect(await refusal(...args, '--out', adapter)).toMatch(/has adapter_config\.json already/)
     expect(await refusal(...args, '--out', at('x'), '--dtype', 'int8')).toMatch(
       /--dtype: given int8; expected f32, f16, bf16/,

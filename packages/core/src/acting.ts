@@ -107,10 +107,14 @@ const refuseFor = (patches: Patches, what: Refusal, why: string): void => {
 const refusing = (patches: Patches, what: Refusal): Patch | undefined =>
   [...patches.values()].flat().find((patch) => patch.refuses?.includes(what))
 
-/** Whether the tuned model can be used with a cache; where it cannot, a caller recomputes from the whole text. */
+/**
+ * Whether the tuned model can be used with a cache; where it cannot, a caller recomputes from the whole text. An encoder alone
+ * cannot: what it made of the first tokens changes with those behind.
+ */
 export const canCache = (tuned: Tuned, { adapter = tuned.active }: Pick<Call, 'adapter'> = {}): boolean => {
   const names = adapter === null || typeof adapter === 'string' ? [adapter] : adapter
-  return !refusing(actingIn(tuned, names).patches, 'cache')
+  const { causal, stages } = tuned.model
+  return (causal || stages.some(({ once }) => once)) && !refusing(actingIn(tuned, names).patches, 'cache')
 }
 
 const isPacked = ({ segments, decoderSegments }: Batch): boolean =>

@@ -1,4 +1,4 @@
-import { dispose, matMul, random, scope, square, sub, sum, type Tensor, tensor } from '@graftjs/tensor'
+import { dispose, matMul, random, scope, square, sub, sum, type Tensor, tensor, transpose } from '@graftjs/tensor'
 import { GraftError } from '@graftjs/tensor/error'
 import { denseAt, foldedAt, requireFoldable } from './merge.ts'
 import type { Value, Values } from './params.ts'
@@ -12,6 +12,8 @@ export interface LoraFile {
   readonly tensors: Values
   /** By site: how much of the change is lost, ‖ΔW − BA‖ / ‖ΔW‖ (0 where nothing changed). */
   readonly error: ReadonlyMap<string, number>
+  /** The same of all sites together: √(Σ ‖ΔW − BA‖² / Σ ‖ΔW‖²). */
+  readonly relativeError: number
 }
 
 export interface ToLoraOptions {
@@ -20,8 +22,8 @@ export interface ToLoraOptions {
 }
 
 /**
- * The active adapter as a LoRA that any engine loads, whatever method it is, so long as it folds into linear weights: the
- * truncated singular value decomposition of every change, by block power iteration (Halko et al. 2011).
+ * The active adapter as a LoRA that any engine loads, whatever method it is, so long as it folds into weights of linear
+ * layers and embeddings: the truncated singular value decomposition of every change, by block power iteration (Halko et al. 2011).
  */
 export const toLora = async (tuned: Tuned, { r }: ToLoraOptions): Promise<LoraFile> => {
   if (!Number.isInteger(r) || r < 1)
@@ -29,25 +31,34 @@ export const toLora = async (tuned: Tuned, { r }: ToLoraOptions): Promise<LoraFi
   const tensors = new Map<string, Value>()
   const error = new Map<string, number>()
   const patches = [...requireFoldable(tuned.patches)]
+  const sums = { missing: 0, total: 0 }
   for (const [site, list] of patches) {
     const delta = change(site, list)
-    const { a, b, lost } = await nearest(delta, r, site.path)
+    const { a, b, missing, total } = await nearest(delta, r, site.path)
     dispose(delta)
-    tensors.set(`${site.path}.lora_A.weight`, a)
-    tensors.set(`${site.path}.lora_B.weight`, b)
-    error.set(site.path, lost)
+    const part = site.kind === 'embedding' ? '.lora_embedding_' : '.lora_'
+    const end = site.kind === 'embedding' ? '' : '.weight'
+    tensors.set(`${site.path}${part}A${end}`, a)
+    tensors.set(`${site.path}${part}B${end}`, b)
+    error.set(site.path, lost(missing, total))
+    sums.missing += missing
+    sums.total += total
   }
   const targets = patches.map(([site]) => site.path)
-  return { config: { peft_type: 'LORA', r, lora_alpha: r, target_modules: targets }, tensors, error }
+  const config = { peft_type: 'LORA', r, lora_alpha: r, target_modules: targets }
+  return { config, tensors, error, relativeError: lost(sums.missing, sums.total) }
 }
 
-/** What the patches add to the site's weight, [out, in]. */
+const lost = (missing: number, total: number): number => (total === 0 ? 0 : Math.sqrt(missing / total))
+
+/** What the patches add to the site's weight, [out, in]; of an embedding [vocab, out] it is the transpose, as LoRA has it. */
 const change = (site: Site, patches: readonly Patch[]): Tensor =>
   scope(() => {
-    if (site.kind !== 'linear') throw notLora(site, 'is not a linear layer')
+    if (site.kind !== 'linear' && site.kind !== 'embedding') throw notLora(site, 'is no linear layer and no embedding')
     const [before, after] = [denseAt(site), foldedAt(site, patches)!]
     if (after.bias !== before.bias) throw notLora(site, 'its bias is changed too')
-    return sub(after.weight, before.weight)
+    const delta = sub(after.weight, before.weight)
+    return site.kind === 'linear' ? delta : transpose(delta)
   })
 
 const notLora = (site: Site, why: string): GraftError =>
@@ -57,7 +68,11 @@ const notLora = (site: Site, why: string): GraftError =>
     message: `toLora: ${site.path} cannot be written as a LoRA: ${why}`,
   })
 
-const nearest = async (delta: Tensor, r: number, path: string): Promise<{ a: Value; b: Value; lost: number }> => {
+const nearest = async (
+  delta: Tensor,
+  r: number,
+  path: string,
+): Promise<{ a: Value; b: Value; missing: number; total: number }> => {
   const [out, inner] = delta.shape as [number, number]
   const { left, right, total } = await truncatedSvd(delta, r, random(0, path))
   const a = new Float32Array(r * inner)
@@ -73,6 +88,5 @@ const nearest = async (delta: Tensor, r: number, path: string): Promise<{ a: Val
   const rest = scope(() => sum(square(sub(delta, matMul(tensor(b, [out, r]), tensor(a, [r, inner]))))))
   const [missing] = await rest.data()
   dispose(rest)
-  const lost = total === 0 ? 0 : Math.sqrt(missing! / total)
-  return { a: { shape: [r, inner], data: a }, b: { shape: [out, r], data: b }, lost }
+  return { a: { shape: [r, inner], data: a }, b: { shape: [out, r], data: b }, missing: missing!, total }
 }

@@ -142,7 +142,8 @@ const nameTaken = (name: string): GraftError =>
     expected: 'a name that is not in use: deleteAdapter frees one',
   })
 
-const requireSameKeys = (params: ParamStore, values: Values): void => {
+/** Every parameter has a value and every value a parameter. */
+export const requireSameKeys = (params: ParamStore, values: Values): void => {
   const missing = [...params.all.keys()].filter((path) => !values.has(path))
   const unexpected = [...values.keys()].filter((path) => !params.all.has(path) && !params.derived.has(path))
   if (missing.length + unexpected.length === 0) return

@@ -2,7 +2,11 @@ import type { Random, Tensor, Weight } from '@graftjs/tensor'
 
 export type { Weight } from '@graftjs/tensor'
 
-/** Rows of token ids as the caller has them. `labels[b][t]` is the id to be predicted *as* token t (Hugging Face's convention: the loss shifts), -100 where nothing is learnt. */
+/**
+ * Rows of token ids as the caller has them. `labels` are what the model's head is to tell, -100 where nothing is learnt: of a
+ * language model `labels[b][t]` is the id to be predicted *as* token t (Hugging Face's convention: the loss shifts), of a
+ * classifier of rows `labels[b]` is one class, and so on by its task.
+ */
 export interface Batch {
   readonly ids: readonly (readonly number[])[]
   /** 1 for a token, 0 for padding; all 1 when absent. */
@@ -12,6 +16,8 @@ export interface Batch {
   readonly positions?: readonly (readonly number[])[]
   /** Documents of a packed row: tokens see their own segment alone. -1 is seen by all, -2 by none. */
   readonly segments?: readonly (readonly number[])[]
+  /** Of BERT: which of two texts each token belongs to (transformers' `token_type_ids`); all 0 when absent. */
+  readonly tokenTypes?: readonly (readonly number[])[]
   /** The task of each row, for methods that have a part for each task. */
   readonly tasks?: readonly number[]
   /** What the decoder of an encoder-decoder reads; the labels shifted right when absent. */
@@ -30,6 +36,8 @@ export interface Tokens {
   readonly segments: Tensor
   /** One more than the highest position: how far tables by position must reach. Who raises positions raises it too. */
   readonly span: number
+  /** As the batch says; absent where it says nothing. */
+  readonly tokenTypes?: Tensor
 }
 
 /** The tokens that `hidden` stands for, and what else is known of the rows. */
@@ -75,9 +83,9 @@ export interface Heads {
 export interface Output {
   /** The last hidden state after the final norm, [B, T, d]. */
   readonly hidden: Tensor
-  /** [B, T, V]; from position `from` on when given (negative: counted from the end), so that generating forms one row alone. */
+  /** [B, T, V]; from position `from` on when given (negative: counted from the end), so that generating forms one row alone. A classifier of rows has [B, 1, classes]. */
   logits(from?: number): Tensor
-  /** Negative log-likelihood [B, T]: of a causal model column t is that of label t + 1 given what stands before it (the last column is 0), of an encoder-decoder that of label t, whose `decoderIds` are the labels shifted right. 0 where the label is -100. */
+  /** Negative log-likelihood [B, T]: of a causal model column t is that of label t + 1 given what stands before it (the last column is 0), of an encoder-decoder that of label t, whose `decoderIds` are the labels shifted right. Of any other head one number for each of its labels. 0 where the label is -100. */
   nll(labels: readonly (readonly number[])[]): Tensor
 }
 
@@ -213,6 +221,12 @@ export interface Model {
   readonly head: { readonly site: Site<'head'>; apply(s: Stream, run: Run): Output }
   /** Whether the backbone is causal from its first stage on, so that what stands in front is seen by all and changed by none. */
   readonly causal: boolean
+  /** 0: every label is told at its own place. 1 (when absent): from what stands before it, so that the first of a row never counts. */
+  readonly labelShift?: 0 | 1
+  /** Of an encoder-decoder: the id that its decoder reads first. */
+  readonly startId?: number
+  /** The module that makes the logits, which `'all-linear'` leaves out, as PEFT does. Default: `lm_head`. */
+  readonly outputPath?: string
   /** The same model with some weights replaced (undefined: as it was). What it does not replace it shares, and `dispose` frees its own alone. */
   withWeights(replace: (site: Site<Weighted>) => Dense | undefined): Model
   dispose(): void

@@ -53,6 +53,7 @@ const inFront = (frame: Frame, count: number, on?: Tensor): Frame => {
     ids: concat([nothing, frame.ids], 1),
     positions: concat([places, positions], 1),
     segments: concat([sub(nothing, on ? sub(2, on) : 1), frame.segments], 1), // -1, or -2 where off
+    ...(frame.tokenTypes && { tokenTypes: concat([nothing, frame.tokenTypes], 1) }),
     span,
   }
 }

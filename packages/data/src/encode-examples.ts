@@ -12,7 +12,10 @@ export const IGNORED = -100
 /** A row as ids. `labels[t]` is `ids[t]` where that token is to be learnt, else -100; the loss does the shifting. */
 export interface Sample {
   readonly ids: readonly number[]
+  /** Of a language model one for each id; otherwise what the model's head tells, such as one class. */
   readonly labels: readonly number[]
+  /** Of BERT: which of two texts each id belongs to. */
+  readonly tokenTypes?: readonly number[]
   /** The index of its row. */
   readonly source: number
 }

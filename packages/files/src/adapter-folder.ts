@@ -44,7 +44,7 @@ const readConfig = async (dir: string): Promise<FoundConfig> => {
     const path = files.get(CONFIG)!
     const text = await readText(path)
     try {
-      return { text, config: parseConfig(text, path), files }
+      return { text, config: parseAdapterConfig(text, path), files }
     } catch (error) {
       // Half a temporary file: the save that it is of did not get as far as its own set.
       if (path === `${dir}/${CONFIG}`) throw error
@@ -74,7 +74,8 @@ const readText = async (path: string): Promise<string> => {
   }
 }
 
-const parseConfig = (text: string, path: string): JsonObject => {
+/** The config that a text holds. Errors: `bad-file`. */
+export const parseAdapterConfig = (text: string, path: string): JsonObject => {
   const config = strictJson(text, path)
   if (isJsonObject(config)) return config
   throw new GraftError({ code: 'bad-file', culprit: path, given: 'no object', expected: 'a JSON object' })

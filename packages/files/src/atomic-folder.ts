@@ -1,4 +1,4 @@
-import { sweep, UNCHANGED, writeFailed, writeFlushed } from './atomic-write.ts'
+import { type Bytes, sweep, UNCHANGED, writeFailed, writeFlushed } from './atomic-write.ts'
 import { saveId, saveOf, temporaryName } from './temporary-name.ts'
 import { nodeFs, type WriteFs } from './write-fs.ts'
 
@@ -11,7 +11,7 @@ import { nodeFs, type WriteFs } from './write-fs.ts'
  */
 export const atomicWriteFolder = async (
   dir: string,
-  files: readonly (readonly [name: string, bytes: Uint8Array])[],
+  files: readonly (readonly [name: string, bytes: Bytes])[],
   given?: WriteFs,
 ): Promise<void> => {
   const fs = given ?? (await nodeFs())
@@ -32,7 +32,7 @@ export const atomicWriteFolder = async (
 const swapIn = async (
   fs: WriteFs,
   dir: string,
-  files: readonly (readonly [name: string, bytes: Uint8Array])[],
+  files: readonly (readonly [name: string, bytes: Bytes])[],
   undo: (() => Promise<void>)[],
 ): Promise<void> => {
   const id = saveId()

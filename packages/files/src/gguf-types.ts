@@ -1,6 +1,20 @@
 /** The tensor types whose bytes are read. */
-export type GgufType = 'F32' | 'F16' | 'BF16' | 'Q4_0' | 'Q4_1' | 'Q8_0'
-export const readableTypes: readonly GgufType[] = ['F32', 'F16', 'BF16', 'Q4_0', 'Q4_1', 'Q8_0']
+export const readableTypes = [
+  'F32',
+  'F16',
+  'BF16',
+  'Q4_0',
+  'Q4_1',
+  'Q5_0',
+  'Q5_1',
+  'Q8_0',
+  'Q2_K',
+  'Q3_K',
+  'Q4_K',
+  'Q5_K',
+  'Q6_K',
+] as const
+export type GgufType = (typeof readableTypes)[number]
 export const isReadable = (type: string): type is GgufType => (readableTypes as readonly string[]).includes(type)
 
 /** How a tensor type lies in a file: so many numbers in so many bytes. */
@@ -54,3 +68,5 @@ export const layoutById = (id: number): GgufLayout | undefined => {
 
 const ids = new Map(Object.entries(layouts).map(([id, [name]]) => [name, Number(id)]))
 export const ggufLayout = (type: GgufType): GgufLayout => layoutById(ids.get(type)!)!
+/** The number that a file gives a type. */
+export const ggufTypeId = (type: GgufType): number => ids.get(type)!

@@ -261,9 +261,11 @@ describe('bad files', () => {
   })
 
   test('a type that is known but not read: the others of the file are', async () => {
-    const infos = [info({ name: 'k', dims: [256], type: 12 }), info({ name: 'f', offset: 160 })]
-    const file = await open(gguf({ infos, data: new Uint8Array(168) }))
-    expect((await faultOf(() => file.read('k'))).code).toBe('unsupported-type')
+    const infos = [info({ name: 'k', dims: [256], type: 16 }), info({ name: 'f', offset: 96 })]
+    const file = await open(gguf({ infos, data: new Uint8Array(104) }))
+    const fault = await faultOf(() => file.read('k'))
+    expect(fault.code).toBe('unsupported-type')
+    expect(fault.message).toMatch(/^a\.gguf: k: given IQ2_XXS; expected F32, F16, .*Q6_K$/)
     expect((await faultOf(() => file.read('nope'))).code).toBe('no-tensor')
     expect(await file.read('f')).toHaveLength(8)
   })

@@ -3,7 +3,7 @@ import { brief } from './brief.ts'
 import type { ByteSource } from './byte-source.ts'
 import { type Cursor, createCursor } from './gguf-cursor.ts'
 import { isReadable, layoutById, readableTypes } from './gguf-types.ts'
-import { type GgufValue, readValue, UINT32 } from './gguf-value.ts'
+import { type GgufEntry, type GgufValue, readValue, UINT32 } from './gguf-value.ts'
 import { countOf } from './named-tensor.ts'
 
 export interface GgufTensor {
@@ -18,6 +18,8 @@ export interface GgufTensor {
 export interface Gguf {
   readonly version: number
   readonly metadata: ReadonlyMap<string, GgufValue>
+  /** The same with how each value is stored: what `writeGguf` takes. */
+  readonly entries: ReadonlyMap<string, GgufEntry>
   readonly tensors: ReadonlyMap<string, GgufTensor>
   /** The stored bytes of one tensor of a readable type. */
   read(name: string): Promise<Uint8Array>
@@ -28,7 +30,7 @@ interface Placed extends GgufTensor {
 }
 
 /** What a header may claim at most; each claim is also held against the rest of the file before anything is made for it. */
-const CAP = { keys: 100_000, tensors: 1_000_000, dims: 4, dim: 2 ** 32, nameBytes: 64, alignment: 2 ** 20 }
+export const CAP = { keys: 100_000, tensors: 1_000_000, dims: 4, dim: 2 ** 32, nameBytes: 64, alignment: 2 ** 20 }
 /** The least bytes of a key with its value, and of a tensor's entry. */
 const LEAST = { key: 8 + 1 + 4 + 1, tensor: 8 + 1 + 4 + 4 + 8 }
 
@@ -38,7 +40,8 @@ export const openGguf = async (source: ByteSource): Promise<Gguf> => {
   const version = await readVersion(cursor)
   const tensorCount = await readCount(cursor, 'tensors', CAP.tensors, LEAST.tensor)
   const keyCount = await readCount(cursor, 'metadata keys', CAP.keys, LEAST.key)
-  const metadata = await readMetadata(cursor, keyCount)
+  const entries = await readMetadata(cursor, keyCount)
+  const metadata = new Map([...entries].map(([key, { value }]) => [key, value]))
   const alignment = alignmentOf(metadata, cursor)
   const tensors = await readTensors(cursor, tensorCount, alignment)
   const start = pad(cursor.position(), alignment)
@@ -49,6 +52,7 @@ export const openGguf = async (source: ByteSource): Promise<Gguf> => {
   return {
     version,
     metadata,
+    entries,
     tensors,
     read: async (name) => {
       const { offset, bytes } = readableTensor(tensors, name, source.name)
@@ -93,8 +97,8 @@ const readCount = async (cursor: Cursor, what: string, cap: number, least: numbe
   return count
 }
 
-const readMetadata = async (cursor: Cursor, count: number): Promise<Map<string, GgufValue>> => {
-  const metadata = new Map<string, GgufValue>()
+const readMetadata = async (cursor: Cursor, count: number): Promise<Map<string, GgufEntry>> => {
+  const metadata = new Map<string, GgufEntry>()
   for (let i = 0; i < count; i++) {
     const key = await cursor.string()
     if (key === '') throw cursor.bad('an empty metadata key', 'a name')
@@ -113,7 +117,7 @@ const alignmentOf = (metadata: ReadonlyMap<string, GgufValue>, cursor: Cursor): 
   throw cursor.bad(`general.alignment ${value}`, `a power of two, at most ${CAP.alignment}`)
 }
 
-const pad = (n: number, to: number): number => Math.ceil(n / to) * to
+export const pad = (n: number, to: number): number => Math.ceil(n / to) * to
 
 /** The table of tensors: each must lie where the one before ends, padded. */
 const readTensors = async (cursor: Cursor, count: number, alignment: number): Promise<Map<string, Placed>> => {

@@ -1,24 +1,21 @@
-import { GraftError } from '@graftjs/tensor/error'
+import { hubEndpoint } from './hub/hub-endpoint.ts'
+import { checkFile, checkRepo, checkRevision, type HubType } from './hub/hub-names.ts'
 
-/** Where a file of a model lies: on $HF_ENDPOINT, else on the Hugging Face hub. */
+export interface HubUrlOptions {
+  /** Default: `main`. */
+  readonly revision?: string
+  readonly type?: HubType
+  /** Default: $HF_ENDPOINT, else the Hugging Face hub. */
+  readonly endpoint?: string
+}
+
+/** Where a file of a repository lies on the hub. */
 export const hubUrl = (
   repo: string,
   file: string,
-  revision = 'main',
-  env: Readonly<Record<string, string | undefined>> = process.env,
+  { revision = 'main', type = 'model', endpoint = hubEndpoint() }: HubUrlOptions = {},
 ): string => {
-  if (!/^[\w.-]+(\/[\w.-]+)?$/.test(repo) || hasDots(repo))
-    throw new GraftError({ code: 'bad-option', culprit: 'hub id', given: JSON.stringify(repo), expected: 'owner/name' })
-  if (file === '' || file.startsWith('/') || file.includes('\\') || hasDots(file))
-    throw new GraftError({
-      code: 'bad-option',
-      culprit: repo,
-      given: `the file ${JSON.stringify(file)}`,
-      expected: 'a path within the repository',
-    })
-  const endpoint = (env.HF_ENDPOINT || 'https://huggingface.co').replace(/\/+$/, '')
-  const path = file.split('/').map(encodeURIComponent).join('/')
-  return `${endpoint}/${repo}/resolve/${encodeURIComponent(revision)}/${path}`
+  const path = checkFile(checkRepo(repo), file).split('/').map(encodeURIComponent).join('/')
+  const pinned = encodeURIComponent(checkRevision(repo, revision))
+  return `${endpoint}/${type === 'dataset' ? 'datasets/' : ''}${repo}/resolve/${pinned}/${path}`
 }
-
-const hasDots = (path: string): boolean => path.split('/').some((part) => /^\.*$/.test(part))

@@ -53,5 +53,5 @@ export const serve = (
     ...(from >= 0 && { 'content-range': `bytes ${from}-${bytes.byteLength - 1}/${bytes.byteLength}` }),
   })
   if (cutAfter === undefined || cutAfter >= body.byteLength) response.end(body)
-  else response.write(body.subarray(0, cutAfter), () => setTimeout(() => response.destroy(), 20))
+  else response.write(body.subarray(0, cutAfter), () => setTimeout(() => response.destroy(), 40))
 }

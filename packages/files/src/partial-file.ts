@@ -35,7 +35,7 @@ export const openPartial = async (file: string, url: string): Promise<PartialFil
   const { open } = await import('node:fs/promises')
   const key = createHash('sha256').update(url).digest('hex').slice(0, 12)
   const nameFor = (etag: string | undefined): string => {
-    const name = `${file}.incomplete-${process.pid}-${(count++).toString(36)}-${key}${etag ? `-${toHex(etag)}` : ''}`
+    const name = `${file}.${process.pid}-${(count++).toString(36)}-${key}${etag ? `-${toHex(etag)}` : ''}.incomplete`
     active.add(name)
     return name
   }
@@ -124,12 +124,12 @@ const takeOver = async (file: string, key: string, nameFor: (etag: string) => st
 const leftBehind = async (file: string, key: string): Promise<Found[]> => {
   const { readdir, stat } = await import('node:fs/promises')
   const { basename, dirname, join } = await import('node:path')
-  const prefix = `${basename(file)}.incomplete-`
+  const prefix = `${basename(file)}.`
   const found: Found[] = []
   for (const name of await readdir(dirname(file))) {
     const path = join(dirname(file), name)
     const [, pid, of, etag] = name.startsWith(prefix)
-      ? (/^(\d+)-[0-9a-z]+-([0-9a-f]{12})(?:-([0-9a-f]+))?$/.exec(name.slice(prefix.length)) ?? [])
+      ? (/^(\d+)-[0-9a-z]+-([0-9a-f]{12})(?:-([0-9a-f]+))?\.incomplete$/.exec(name.slice(prefix.length)) ?? [])
       : []
     if (pid === undefined || of !== key || active.has(path) || isAlive(Number(pid))) continue
     const { size } = await stat(path).catch(() => ({ size: 0 }))

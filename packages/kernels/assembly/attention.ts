@@ -1,5 +1,5 @@
 import { argF, argI, argP, scratchOf } from './control'
-import { exp4, sum4 } from './exp'
+import { exp4, sum4, tanh4 } from './exp'
 import { F32 } from './dequant'
 import { packStripB, scalePanel, transpose4 } from './gemm'
 import { madd } from './madd'
@@ -7,8 +7,9 @@ import { micro, microAdd, MR, NR } from './micro'
 
 // Attention with grouped heads over [B, T, H, D]. One head's scores exist for a block of queries at a time, never for the batch.
 // Arguments: 0 q  1 k  2 v  3 out  4 lse [B, H, T]  5 query segments  6 key segments  7 B  8 T  9 S  10 H  11 Hkv  12 D  13 scale
-// 14 causal  15 open  16 S - open - T (the queries' offset)  17 all segments are 0
-// backward: 18 dout  19 dq  20 dk  21 dv
+// 14 causal  15 open  16 S - open - T (the queries' offset)  17 all segments are 0  18 window (0: none)
+// 19 query positions [B, T]  20 key positions [B, S - open], both read where there is a window  21 cap (0: none)
+// backward: 22 dout  23 dq  24 dk  25 dv
 
 /** Queries a block: a multiple of the tile's rows in every variant (6 and 5). */
 const BLOCK: i32 = 90
@@ -78,10 +79,19 @@ function maskRow(row: usize, query: i32, batch: i32, keys: i32, padded: i32): vo
   const segment = simple ? 0 : load<i32>(argP(5) + (<usize>(batch * argI(8) + query) << 2))
   const segments = argP(6) + ((<usize>batch * <usize>keys) << 2)
   const everything = i32x4.splat(segment == -1 ? -1 : 0)
-  for (let j: i32 = simple ? max(0, (min(limit, keys) & ~3) - 4) : 0; j < padded; j += 4) {
+  const window = argI(18)
+  const keyPositions = argP(20) + (<usize>(batch * (keys - open)) << 2) - (<usize>open << 2)
+  const position = window > 0 ? load<i32>(argP(19) + (<usize>(batch * argI(8) + query) << 2)) : 0
+  for (let j: i32 = simple && window == 0 ? max(0, (min(limit, keys) & ~3) - 4) : 0; j < padded; j += 4) {
     const at = <usize>j << 2
     const key = i32x4.add(i32x4.splat(j), steps)
-    let seen = v128.or(i32x4.le_s(key, i32x4.splat(limit)), i32x4.lt_s(key, i32x4.splat(open)))
+    let seen = i32x4.le_s(key, i32x4.splat(limit))
+    if (window > 0) {
+      // What is read in front of the first position belongs to open keys, which are seen anyway.
+      const distance = i32x4.sub(i32x4.splat(position), v128.load(keyPositions + at))
+      seen = v128.and(seen, i32x4.lt_s(distance, i32x4.splat(window)))
+    }
+    seen = v128.or(seen, i32x4.lt_s(key, i32x4.splat(open)))
     seen = v128.and(seen, i32x4.lt_s(key, i32x4.splat(keys)))
     if (!simple) {
       const s = v128.load(segments + at)
@@ -90,6 +100,23 @@ function maskRow(row: usize, query: i32, batch: i32, keys: i32, padded: i32): vo
     }
     v128.store(row + at, v128.bitselect(v128.load(row + at), lowest, seen))
   }
+}
+
+/** Scores s become cap · tanh(s / cap). */
+function capRow(row: usize, padded: i32, cap: f32): void {
+  const c = f32x4.splat(cap)
+  for (let j: i32 = 0; j < padded; j += 4) {
+    const at = row + (<usize>j << 2)
+    v128.store(at, f32x4.mul(c, tanh4(f32x4.div(v128.load(at), c))))
+  }
+}
+
+/** The slope of the cap at a capped score: 1 - (s / cap)²; 0 where nothing is seen. */
+// @ts-ignore: decorator
+@inline function slope4(s: v128, c: v128): v128 {
+  const one = f32x4.splat(1)
+  const t = f32x4.max(f32x4.div(s, c), f32x4.neg(one))
+  return f32x4.sub(one, f32x4.mul(t, t))
 }
 
 /** Scores of a block -> probabilities in place; returns nothing, writes lse. A row that sees nothing becomes zeros. */
@@ -151,6 +178,7 @@ export function attention(task: i32, thread: i32): void {
     tiles(D, panels, rows, kPacked, D, keys, scores, ld, false)
     for (let r: i32 = 0; r < rows; r++) {
       const row = scores + <usize>r * ld
+      if (argF(21) > 0) capRow(row, keys, argF(21))
       maskRow(row, q0 + r, b, S, keys)
       softmaxRow(row, keys, argP(4) + (<usize>((b * H + h) * T + q0 + r) << 2))
     }
@@ -196,6 +224,7 @@ export function attentionBack(task: i32, thread: i32): void {
   const stride = (<usize>H * <usize>D) << 2
   const ld = <usize>tall << 2
   const scale = argF(13)
+  const cap = argF(21)
   for (let g: i32 = 0; g < group; g++) {
     const h = kv * group + g
     for (let q0: i32 = 0; q0 < T; q0 += BLOCK) {
@@ -204,26 +233,27 @@ export function attentionBack(task: i32, thread: i32): void {
       const at = ((<usize>(b * T + q0) * <usize>H + <usize>h) * <usize>D) << 2
       packRows(argP(0) + at, stride, rows, D, panels, scale)
       tiles(D, panels, rows, kT, D, keys, p, ld, false)
-      packRows(argP(18) + at, stride, rows, D, panels, 1)
+      packRows(argP(22) + at, stride, rows, D, panels, 1)
       tiles(D, panels, rows, vT, D, keys, ds, ld, false)
       for (let r: i32 = 0; r < rows; r++) {
         const row = p + <usize>r * ld
+        if (cap > 0) capRow(row, keys, cap)
         maskRow(row, q0 + r, b, S, keys)
         const rowAt = at + <usize>r * stride
-        const delta = rowDot(argP(18) + rowAt, argP(3) + rowAt, D)
+        const delta = rowDot(argP(22) + rowAt, argP(3) + rowAt, D)
         // Whole tiles of keys are read below; what lies past the last panel must add nothing.
         memory.fill(row + (<usize>keys << 2), 0, <usize>MR << 2)
         memory.fill(ds + <usize>r * ld + (<usize>keys << 2), 0, <usize>MR << 2)
-        gradRow(row, ds + <usize>r * ld, keys, load<f32>(argP(4) + (<usize>((b * H + h) * T + q0 + r) << 2)), delta, scale)
+        gradRow(row, ds + <usize>r * ld, keys, load<f32>(argP(4) + (<usize>((b * H + h) * T + q0 + r) << 2)), delta, scale, cap)
       }
       const used = min(keys, S)
       // dq = ds · k
       packRows(ds, ld, rows, used, panels, 1)
       tiles(used, panels, rows, kN, S, width, block, <usize>width << 2, false)
-      for (let r: i32 = 0; r < rows; r++) memory.copy(argP(19) + at + <usize>r * stride, block + ((<usize>r * <usize>width) << 2), <usize>D << 2)
+      for (let r: i32 = 0; r < rows; r++) memory.copy(argP(23) + at + <usize>r * stride, block + ((<usize>r * <usize>width) << 2), <usize>D << 2)
       // dk += dsᵀ · q, dv += pᵀ · dout
       packStripB(F32, argP(0) + at, false, H * D, rows, 0, D, qN, (<usize>rows * <usize>NR) << 2, spare)
-      packStripB(F32, argP(18) + at, false, H * D, rows, 0, D, oN, (<usize>rows * <usize>NR) << 2, spare)
+      packStripB(F32, argP(22) + at, false, H * D, rows, 0, D, oN, (<usize>rows * <usize>NR) << 2, spare)
       packColumns(ds, ld, keys, rows, panels)
       tiles(rows, panels, keys, qN, rows, width, dkAll, <usize>width << 2, true)
       packColumns(p, ld, keys, rows, panels)
@@ -232,8 +262,8 @@ export function attentionBack(task: i32, thread: i32): void {
   }
   for (let j: i32 = 0; j < S; j++) {
     const to = keysAt + ((<usize>j * <usize>kvRow) << 2)
-    memory.copy(argP(20) + to, dkAll + ((<usize>j * <usize>width) << 2), <usize>D << 2)
-    memory.copy(argP(21) + to, dvAll + ((<usize>j * <usize>width) << 2), <usize>D << 2)
+    memory.copy(argP(24) + to, dkAll + ((<usize>j * <usize>width) << 2), <usize>D << 2)
+    memory.copy(argP(25) + to, dvAll + ((<usize>j * <usize>width) << 2), <usize>D << 2)
   }
 }
 
@@ -246,8 +276,9 @@ function rowDot(a: usize, b: usize, n: i32): f32 {
   return sum
 }
 
-/** p = e^(score - lse); ds = p (dp - delta) · scale, both in place. */
-function gradRow(p: usize, ds: usize, keys: i32, lse: f32, delta: f32, scale: f32): void {
+/** p = e^(score - lse); ds = p (dp - delta) · scale, by a cap's slope where there is one; both in place. */
+function gradRow(p: usize, ds: usize, keys: i32, lse: f32, delta: f32, scale: f32, cap: f32): void {
+  const c = f32x4.splat(cap)
   const l = f32x4.splat(lse)
   const d = f32x4.splat(delta)
   const s = f32x4.splat(scale)
@@ -255,8 +286,12 @@ function gradRow(p: usize, ds: usize, keys: i32, lse: f32, delta: f32, scale: f3
     const at = <usize>j << 2
     const e = exp4(f32x4.sub(v128.load(p + at), l))
     const f = exp4(f32x4.sub(v128.load(p + at, 16), l))
-    const x = f32x4.mul(f32x4.mul(e, f32x4.sub(v128.load(ds + at), d)), s)
-    const y = f32x4.mul(f32x4.mul(f, f32x4.sub(v128.load(ds + at, 16), d)), s)
+    let x = f32x4.mul(f32x4.mul(e, f32x4.sub(v128.load(ds + at), d)), s)
+    let y = f32x4.mul(f32x4.mul(f, f32x4.sub(v128.load(ds + at, 16), d)), s)
+    if (cap > 0) {
+      x = f32x4.mul(x, slope4(v128.load(p + at), c))
+      y = f32x4.mul(y, slope4(v128.load(p + at, 16), c))
+    }
     v128.store(p + at, e)
     v128.store(p + at, f, 16)
     v128.store(ds + at, x)

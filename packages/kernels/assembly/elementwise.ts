@@ -1,5 +1,5 @@
 import { argF, argI, argP } from './control'
-import { exp4, sigmoid4 } from './exp'
+import { exp4, sigmoid4, tanh4 } from './exp'
 import { madd } from './madd'
 
 /** Numbers a task. */
@@ -20,15 +20,7 @@ const CHUNK: i32 = 16384
   switch (op) {
     case 0: return wholeExp(x)
     case 1: return sigmoid4(x)
-    // tanh x = 1 - 2 / (e^2x + 1); near 0 a series keeps the relative error small.
-    case 2: {
-      const big = f32x4.sub(f32x4.splat(1), f32x4.div(f32x4.splat(2), f32x4.add(exp4(f32x4.add(x, x)), f32x4.splat(1))))
-      const s = f32x4.mul(x, x)
-      let p = madd(f32x4.splat(-0.05396825397), s, f32x4.splat(0.13333333333))
-      p = madd(p, s, f32x4.splat(-0.33333333333))
-      const small = madd(f32x4.mul(p, s), x, x)
-      return v128.bitselect(small, big, f32x4.lt(f32x4.abs(x), f32x4.splat(0.15)))
-    }
+    case 2: return tanh4(x)
     case 3: return f32x4.sqrt(x)
     case 4: return f32x4.div(f32x4.splat(1), f32x4.sqrt(x))
     case 5: return f32x4.mul(x, x)

@@ -32,6 +32,17 @@ import { madd } from './madd'
   return f32x4.div(f32x4.splat(1), f32x4.add(f32x4.splat(1), exp4(f32x4.neg(x))))
 }
 
+/** tanh x = 1 - 2 / (e^2x + 1); near 0 a series keeps the relative error small. */
+// @ts-ignore: decorator
+@inline export function tanh4(x: v128): v128 {
+  const big = f32x4.sub(f32x4.splat(1), f32x4.div(f32x4.splat(2), f32x4.add(exp4(f32x4.add(x, x)), f32x4.splat(1))))
+  const s = f32x4.mul(x, x)
+  let p = madd(f32x4.splat(-0.05396825397), s, f32x4.splat(0.13333333333))
+  p = madd(p, s, f32x4.splat(-0.33333333333))
+  const small = madd(f32x4.mul(p, s), x, x)
+  return v128.bitselect(small, big, f32x4.lt(f32x4.abs(x), f32x4.splat(0.15)))
+}
+
 // @ts-ignore: decorator
 @inline export function sum4(x: v128): f32 {
   return f32x4.extract_lane(x, 0) + f32x4.extract_lane(x, 1) + (f32x4.extract_lane(x, 2) + f32x4.extract_lane(x, 3))

@@ -2,6 +2,8 @@ import { DONE, GENERATION, KERNEL, NEXT, STOP, TASKS } from './control'
 import { attention, attentionBack } from './attention'
 import { crossEntropy, crossEntropyMerge } from './cross-entropy'
 import { adamw, binary, binaryRows, binaryScalar, dropout, unary } from './elementwise'
+import { gelu, geluBack } from './gelu'
+import { layerNorm, layerNormBack } from './layer-norm'
 import { MR } from './micro'
 import { reduceRows, rmsNorm, rmsNormBack, rope, softmax, sumColumns, swiglu, swigluBack } from './rows'
 import { gatherRows, gemm, gemv, packA } from './gemm'
@@ -37,6 +39,10 @@ function runTask(kernel: i32, task: i32, thread: i32): void {
     case 20: attentionBack(task, thread); break
     case 21: crossEntropy(task, thread); break
     case 22: crossEntropyMerge(task, thread); break
+    case 23: layerNorm(task); break
+    case 24: layerNormBack(task); break
+    case 25: gelu(task); break
+    case 26: geluBack(task); break
     default: unreachable()
   }
 }

@@ -5,11 +5,14 @@ import {
   crossEntropy,
   type Format,
   formats,
+  gelu,
+  layerNorm,
   linear,
   residual,
   rmsNorm,
   rope,
   type StoredWeight,
+  splitColumns,
   swiglu,
 } from '../src/index.ts'
 import { floats, ints, type Spec, sizeOf } from './support.ts'
@@ -66,6 +69,44 @@ for (const [rows, d] of [
     wrt: ['x', 'w'],
   })
 
+for (const [rows, d] of [
+  [1, 3],
+  [5, 7],
+  [33, 64],
+] as const)
+  opCases.push({
+    op: 'GraftLayerNorm',
+    name: `${rows}×${d}`,
+    inputs: { x: floats([rows, d], 'x'), w: floats([d], 'w'), b: floats([d], 'b') },
+    attrs: { eps: 1e-5 },
+    run: ({ x, w, b }) => layerNorm(x!, w!, b!, 1e-5),
+    wrt: ['x', 'w', 'b'],
+  })
+
+for (const [rows, own, count] of [
+  [5, 7, 3],
+  [1, 1, 2],
+  [33, 16, 1],
+] as const)
+  opCases.push({
+    op: 'GraftSplitColumns',
+    name: `${rows} rows of ${count} × ${own}`,
+    inputs: { x: floats([rows, own * count], 'x') },
+    attrs: { count },
+    run: ({ x }) => splitColumns(x!, count),
+    wrt: ['x'],
+  })
+
+for (const form of ['erf', 'tanh'] as const)
+  opCases.push({
+    op: 'GraftGelu',
+    name: form,
+    inputs: { x: floats([71, 139], 'x', 1.3) },
+    attrs: { form },
+    run: ({ x }) => gelu(x!, form),
+    wrt: ['x'],
+  })
+
 for (const [batch, length, heads, dim] of [
   [2, 3, 3, 8],
   [1, 5, 2, 14],
@@ -108,6 +149,16 @@ for (const rate of [0, 0.3, 0.9])
     wrt: ['x'],
   })
 
+/** Positions from `first` on, which in every second row stand still now and then, as at padding. */
+const places = ([rows, length]: readonly [number, number], first: number): Spec =>
+  ints(
+    [rows, length],
+    Array.from({ length: rows * length }, (_, i) => {
+      const place = first + (i % length)
+      return i < length ? place : place - Math.floor(place / 3)
+    }),
+  )
+
 /** Packed rows of two sequences, with padding (-2) and numbers that all see (-1). */
 const packed = { query: [0, 0, 1, -2, 1, -1, 0], key: [0, -1, 1, -2, 0, 1, 0] }
 const segments = (shape: [number, number], pattern: readonly number[]): Spec =>
@@ -116,7 +167,7 @@ const segments = (shape: [number, number], pattern: readonly number[]): Spec =>
     Array.from({ length: sizeOf(shape) }, (_, i) => pattern[i % pattern.length]!),
   )
 
-for (const { B = 1, T, S, H, K, D, open = 0, causal = true, query = [0], key = [0] } of [
+for (const { B = 1, T, S, H, K, D, open = 0, causal = true, window = 0, cap = 0, query = [0], key = [0] } of [
   { B: 2, T: 5, S: 5, H: 4, K: 2, D: 8 },
   { T: 130, S: 130, H: 3, K: 1, D: 8 },
   { B: 2, T: 7, S: 7, H: 3, K: 3, D: 12, ...packed },
@@ -131,6 +182,14 @@ for (const { B = 1, T, S, H, K, D, open = 0, causal = true, query = [0], key = [
   { T: 100, S: 4, H: 2, K: 1, D: 8 },
   { T: 9, S: 5, H: 2, K: 1, D: 8, open: 2 },
   { B: 2, T: 3, S: 3, H: 2, K: 2, D: 4, query: [0], key: [-2] },
+  // Windows: within a block of queries and beyond one, behind open keys and a cache, on packed rows.
+  { B: 2, T: 9, S: 9, H: 4, K: 2, D: 8, window: 3 },
+  { T: 200, S: 203, H: 2, K: 1, D: 4, open: 3, window: 95 },
+  { B: 2, T: 3, S: 12, H: 2, K: 2, D: 6, open: 1, window: 1 },
+  { B: 2, T: 9, S: 9, H: 2, K: 1, D: 5, window: 2, ...packed },
+  { B: 2, T: 6, S: 8, H: 4, K: 2, D: 6, cap: 1.5 },
+  { T: 130, S: 132, H: 2, K: 1, D: 8, open: 2, cap: 3 },
+  { B: 2, T: 9, S: 9, H: 2, K: 1, D: 5, window: 4, cap: 0.7, ...packed },
 ] as {
   B?: number
   T: number
@@ -140,25 +199,30 @@ for (const { B = 1, T, S, H, K, D, open = 0, causal = true, query = [0], key = [
   D: number
   open?: number
   causal?: boolean
+  window?: number
+  cap?: number
   query?: number[]
   key?: number[]
 }[])
   opCases.push({
     op: 'GraftAttention',
-    name: `B${B} T${T} S${S} H${H}/${K} D${D} open ${open}${causal ? ' causal' : ''}, segments ${query} on ${key}`,
+    name: `B${B} T${T} S${S} H${H}/${K} D${D} open ${open}${causal ? ' causal' : ''} window ${window} cap ${cap}, segments ${query} on ${key}`,
     inputs: {
       q: floats([B, T, H, D], 'q'),
       k: floats([B, S, K, D], 'k'),
       v: floats([B, S, K, D], 'v'),
       querySegments: segments([B, T], query),
       keySegments: segments([B, S], key),
+      ...(window && { queryPositions: places([B, T], S - open - T), keyPositions: places([B, S - open], 0) }),
     },
-    attrs: { scale: 0.37, causal, open },
-    run: ({ q, k, v, querySegments, keySegments }) =>
+    attrs: { scale: 0.37, causal, open, window, cap },
+    run: ({ q, k, v, querySegments, keySegments, queryPositions, keyPositions }) =>
       attention(q!, k!, v!, {
         scale: 0.37,
         causal,
         open,
+        window: window ? { size: window, queryPositions: queryPositions!, keyPositions: keyPositions! } : undefined,
+        cap,
         querySegments: querySegments!,
         keySegments: keySegments!,
       }),

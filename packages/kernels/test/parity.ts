@@ -1,4 +1,4 @@
-import { definedOps, dispose, mul, type RefArray, random, scope, sum, type Tensor } from '@graftjs/tensor'
+import { addN, definedOps, dispose, mul, type RefArray, random, scope, sum, type Tensor } from '@graftjs/tensor'
 import * as tf from '@tensorflow/tfjs-core'
 import { storedWeight } from '../src/index.ts'
 import type { OpCase } from './op-cases.ts'
@@ -12,7 +12,7 @@ export interface Result {
 }
 
 /** Weights of Σ dy · output, the loss whose gradients are compared. */
-const cotangent = (size: number): Spec => floats([size], 'dy')
+const cotangent = (size: number, output: number): Spec => floats([size], output ? `dy${output}` : 'dy')
 
 /** Reads to the end what `f` makes, which may lie on a GPU, and frees it. */
 const numbersOf = async (f: () => Tensor[]): Promise<ArrayLike<number>[]> => {
@@ -35,8 +35,8 @@ export const onBackend = async (c: OpCase, backend: string): Promise<Result> => 
     if (!c.wrt.length) return []
     const t = given()
     const loss = (): tf.Tensor => {
-      const y = c.run(t, w!) as Tensor
-      return sum(mul(y, make({ ...cotangent(y.size), shape: y.shape })))
+      const ys = [c.run(t, w!)].flat()
+      return addN(ys.map((y, i) => sum(mul(y, make({ ...cotangent(y.size, i), shape: y.shape })))))
     }
     return tf.engine().gradients(
       loss,
@@ -79,8 +79,12 @@ export const parityFaults = async (
     for (const [i, got] of result.outputs.entries())
       demand(`${name}'s output ${i} against the reference`, distance(got, wanted[i]!.data), output)
 
-  const dy = cotangent(wanted[0]!.data.length).data
-  const loss = (): number => reference()[0]!.data.reduce((s, y, i) => s + y * dy[i]!, 0)
+  // A reference may give more than the op hands out.
+  const dys = here.outputs.map((_, i) => cotangent(wanted[i]!.data.length, i).data)
+  const loss = (): number => {
+    const outputs = reference()
+    return dys.reduce((total, dy, n) => outputs[n]!.data.reduce((s, y, i) => s + y * dy[i]!, total), 0)
+  }
   for (const key of c.wrt) {
     const gradient = here.gradients[key]!
     demand(`${backend}'s gradient of ${key} against cpu's`, distance(gradient, cpu.gradients[key]!), limit)

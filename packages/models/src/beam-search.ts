@@ -1,7 +1,7 @@
-import { asTuned, type Model, type Tuned } from '@graftjs/core'
+import { asTuned, type Call, type Model, type Tuned } from '@graftjs/core'
 import { dispose } from '@graftjs/tensor'
 import { GraftError } from '@graftjs/tensor/error'
-import { openReading } from './reading.ts'
+import { openReading, requireText, textsBefore } from './reading.ts'
 import { penalised } from './sample.ts'
 
 export interface BeamSearchOptions {
@@ -11,6 +11,8 @@ export interface BeamSearchOptions {
   readonly numReturnSequences?: number
   /** Default 64. */
   readonly maxNewTokens?: number
+  /** Which adapter acts: a name, null for the bare base, or one of these for each prompt. The active one when absent. */
+  readonly adapter?: Call['adapter']
   /** A finished text's log-probability is divided by its new tokens to this power: above 0 favours long ones. Default 1. */
   readonly lengthPenalty?: number
   /**
@@ -53,9 +55,16 @@ export const beamSearch = async (
 ): Promise<Beam[][]> => {
   const { numBeams = 4, numReturnSequences = 1, maxNewTokens = 64, signal } = options
   check(prompts, options)
+  const tuned = asTuned(model)
+  requireText(tuned.model)
+  const before = textsBefore(tuned.model, prompts)
   const searches = prompts.map((): Search => ({ running: [{ ids: [], logProb: 0 }], finished: [], done: false }))
   const beams = prompts.flatMap((prompt) => Array.from({ length: numBeams }, () => prompt))
-  const reading = openReading(asTuned(model), beams, undefined)
+  const { adapter } = options
+  const ofBeams = Array.isArray(adapter)
+    ? adapter.flatMap((name) => Array.from({ length: numBeams }, () => name))
+    : adapter
+  const reading = openReading(tuned, beams, undefined, ofBeams)
   try {
     for (let n = 1; n <= maxNewTokens && searches.some(({ done }) => !done); n++) {
       if (n > 1) await new Promise((resolve) => setTimeout(resolve, 0))
@@ -67,7 +76,7 @@ export const beamSearch = async (
       const rows = searches.map((search, p) => {
         const at = (beam: number): Float32Array =>
           values.subarray((p * numBeams + beam) * vocab, (p * numBeams + beam + 1) * vocab)
-        return advance(search, prompts[p]!, at, n, options)
+        return advance(search, before[p]!, at, n, options)
       })
       reading.go(
         rows.flatMap((next) => next.map(({ id }) => id)),

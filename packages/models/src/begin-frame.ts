@@ -6,6 +6,8 @@ export interface Limits {
   readonly vocabSize: number
   /** None where positions are relative. */
   readonly maxPositionEmbeddings?: number
+  /** How many token types there are. Default: none. */
+  readonly tokenTypes?: number
 }
 
 export type Rows = readonly (readonly number[])[]
@@ -16,6 +18,7 @@ export interface TokenRows {
   readonly mask?: Rows | undefined
   readonly positions?: Rows | undefined
   readonly segments?: Rows | undefined
+  readonly tokenTypes?: Rows | undefined
 }
 
 /** Checks the rows and makes the frame's tensors; counts them in the cache. */
@@ -28,16 +31,20 @@ export const beginFrame = (batch: Batch, limits: Limits, call: Call = {}): Frame
 
 /** One side of a batch as tensors. `past`: the tokens that earlier calls had; `nameOf`: what errors call each part. */
 export const beginTokens = (
-  { ids, mask, positions, segments }: TokenRows,
-  { vocabSize, maxPositionEmbeddings = Number.POSITIVE_INFINITY }: Limits,
+  { ids, mask, positions, segments, tokenTypes }: TokenRows,
+  { vocabSize, maxPositionEmbeddings = Number.POSITIVE_INFINITY, tokenTypes: typeCount }: Limits,
   { past = 0, nameOf = (part) => part }: { past?: number; nameOf?: (part: keyof TokenRows) => string } = {},
 ): Tokens => {
   const shape = shapeOf(nameOf('ids'), ids)
-  for (const [part, rows] of Object.entries({ mask, positions, segments }) as [keyof TokenRows, Rows | undefined][])
+  for (const [part, rows] of Object.entries({ mask, positions, segments, tokenTypes }) as [
+    keyof TokenRows,
+    Rows | undefined,
+  ][])
     if (rows) sameShape(nameOf(part), rows, shape)
   wholeNumbers(nameOf('ids'), ids, 0, vocabSize)
   if (positions) wholeNumbers(nameOf('positions'), positions, 0)
   if (segments) wholeNumbers(nameOf('segments'), segments, -2)
+  if (tokenTypes) checkTypes(nameOf('tokenTypes'), tokenTypes, typeCount)
   const counted = positions ?? ids.map((row, b) => countPositions(row, past, mask?.[b]))
   const span = 1 + counted.reduce((most, row) => row.reduce((a, p) => Math.max(a, p), most), 0)
   if (span > maxPositionEmbeddings) throw tooLong(span, maxPositionEmbeddings)
@@ -47,7 +54,19 @@ export const beginTokens = (
     positions: int32(counted),
     segments: int32(segments ?? ids.map((row, b) => row.map((_, t) => (mask && !mask[b]![t] ? -2 : 0)))),
     span,
+    ...(tokenTypes && { tokenTypes: int32(tokenTypes) }),
   }
+}
+
+const checkTypes = (name: string, rows: Rows, count: number | undefined): void => {
+  if (count === undefined)
+    throw new GraftError({
+      code: 'bad-batch',
+      culprit: name,
+      given: 'token types',
+      expected: 'none: this model has none',
+    })
+  wholeNumbers(name, rows, 0, count, 'a token type')
 }
 
 export const tooLong = (span: number, most: number): GraftError =>
@@ -102,7 +121,13 @@ const sameShape = (name: string, rows: Rows, [batch, length]: readonly [number, 
 }
 
 /** Every number is whole, at least `least` and below `vocabSize`, if that is given. */
-const wholeNumbers = (name: string, rows: Rows, least: number, vocabSize = Number.POSITIVE_INFINITY): void => {
+const wholeNumbers = (
+  name: string,
+  rows: Rows,
+  least: number,
+  vocabSize = Number.POSITIVE_INFINITY,
+  what = 'a token id',
+): void => {
   for (const [b, row] of rows.entries()) {
     const t = row.findIndex((n) => !Number.isInteger(n) || n < least || n >= vocabSize)
     if (t < 0) continue
@@ -110,7 +135,7 @@ const wholeNumbers = (name: string, rows: Rows, least: number, vocabSize = Numbe
       code: 'bad-batch',
       culprit: `${name}[${b}][${t}]`,
       given: String(row[t]),
-      expected: Number.isFinite(vocabSize) ? `a token id of 0 … ${vocabSize - 1}` : `a whole number ≥ ${least}`,
+      expected: Number.isFinite(vocabSize) ? `${what} of 0 … ${vocabSize - 1}` : `a whole number ≥ ${least}`,
     })
   }
 }

@@ -1,13 +1,15 @@
-import { asTuned, type Model, type Tuned } from '@graftjs/core'
+import { asTuned, type Call, type Model, type Tuned } from '@graftjs/core'
 import { dispose, random, type Tensor } from '@graftjs/tensor'
 import { GraftError } from '@graftjs/tensor/error'
-import { openReading } from './reading.ts'
+import { openReading, requireText, textsBefore } from './reading.ts'
 import { checkSampling, type SampleOptions, sample } from './sample.ts'
 import type { OpenTextCache, TextCache } from './text-cache.ts'
 
 export interface GenerateOptions extends SampleOptions {
   /** Default 64. */
   readonly maxNewTokens?: number
+  /** Which adapter acts: a name, null for the bare base, or one of these for each prompt. The active one when absent. */
+  readonly adapter?: Call['adapter']
   /** Of the draws. Default 0. */
   readonly seed?: number
   /** A row ends with any of these (it is part of the result). */
@@ -22,7 +24,10 @@ export interface GenerateOptions extends SampleOptions {
   readonly signal?: AbortSignal
 }
 
-/** Continues each prompt (rows of token ids) and returns the new tokens. Prompts of different lengths are padded on the left. */
+/**
+ * Continues each prompt (rows of token ids) and returns the new tokens. Prompts of different lengths are padded on the left. An
+ * encoder-decoder reads the prompt by its encoder, once, and the new tokens are what its decoder writes.
+ */
 export const generate = async (
   model: Tuned | Model,
   prompts: readonly (readonly number[])[],
@@ -31,15 +36,18 @@ export const generate = async (
   const { maxNewTokens = 64, seed = 0, stopIds = [], stopWhen, onToken, signal } = options
   check(prompts, options)
   const tuned = asTuned(model)
+  requireText(tuned.model)
+  requireGrowing(tuned.model, options.cache)
+  const before = textsBefore(tuned.model, prompts)
   const draws = prompts.map((_, row) => random(seed, `generate/${row}`))
   const made: number[][] = prompts.map(() => [])
   const ended = prompts.map(() => false)
-  const reading = openReading(tuned, prompts, options.cache as OpenTextCache | undefined)
+  const reading = openReading(tuned, prompts, options.cache as OpenTextCache | undefined, options.adapter)
   try {
     for (let n = 0; n < maxNewTokens && !ended.every(Boolean); n++) {
       if (signal) await heard(signal)
       const next = await pick(reading.logits(), (logits, row) =>
-        sample(logits, options, draws[row]!, [...prompts[row]!, ...made[row]!]),
+        sample(logits, options, draws[row]!, [...before[row]!, ...made[row]!]),
       )
       next.forEach((id, row) => {
         if (ended[row]) return
@@ -77,6 +85,17 @@ const check = (prompts: readonly (readonly number[])[], { cache, ...sampling }: 
       expected: 'one: the cache is of one text',
     })
   checkSampling(sampling)
+}
+
+/** A cache is of a prompt that grows. */
+const requireGrowing = ({ type, startId }: Model, cache: TextCache | undefined): void => {
+  if (startId !== undefined && cache)
+    throw new GraftError({
+      code: 'bad-option',
+      culprit: 'cache',
+      given: `a model of an encoder and a decoder (${type})`,
+      expected: 'none: its prompt does not grow',
+    })
 }
 
 /** One id a row; frees the logits [B, V]. */

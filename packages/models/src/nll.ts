@@ -17,8 +17,8 @@ export const labelRows = (
     throw new GraftError({
       code: 'bad-batch',
       culprit: 'labels',
-      given: `rows of lengths ${labels.map((row) => row.length).join(', ')}`,
-      expected: `${batch} rows of length ${length}, as the ids`,
+      given: `${labels.length} rows of lengths ${labels.map((row) => row.length).join(', ')}`,
+      expected: `${batch} rows of length ${length}`,
     })
   for (const [b, row] of labels.entries())
     for (let t = shift; t < length; t++) {
@@ -28,7 +28,7 @@ export const labelRows = (
           code: 'bad-batch',
           culprit: `labels[${b}][${t}]`,
           given: String(label),
-          expected: `-100 or a token id of 0 … ${vocabSize - 1}`,
+          expected: `-100 or a whole number of 0 … ${vocabSize - 1}`,
         })
       rows[b * length + t - shift] = label
     }

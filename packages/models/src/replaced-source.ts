@@ -1,6 +1,6 @@
 import type { Dense, Site, Weighted } from '@graftjs/core'
 import { denseWeight, type StoredWeight } from '@graftjs/kernels'
-import { type Tensor, zeros } from '@graftjs/tensor'
+import { dispose, type Tensor, zeros } from '@graftjs/tensor'
 import { GraftError } from '@graftjs/tensor/error'
 import { type VectorWeight, vectorOf } from './vector-weight.ts'
 import type { WeightSource } from './weight-source.ts'
@@ -14,11 +14,17 @@ export const replacedSource = (
   replace: (site: Site<Weighted>) => Dense | undefined,
 ): WeightSource & { has(site: Site): boolean } => {
   const found = new Map<string, StoredWeight | VectorWeight>()
-  const replaced = new Set<Site>()
+  const replaced = new Set<Site<Weighted>>()
   for (const site of sites.filter((s): s is Site<Weighted> => 'weight' in s)) {
     const [name, biasName] = [`${site.path}.weight`, `${site.path}.bias`]
     const dense = replace(site)
-    if (dense?.bias && !site.bias) throw noBias(site)
+    if (dense?.bias && !site.bias) {
+      // What was folded so far is nobody's yet.
+      for (const done of replaced) found.get(`${done.path}.weight`)?.dispose()
+      for (const done of replaced) if (done.bias) found.get(`${done.path}.bias`)?.dispose()
+      dispose([dense.weight, dense.bias])
+      throw noBias(site)
+    }
     if (dense) replaced.add(site)
     found.set(name, dense ? taken(name, dense.weight) : lent(site.weight as StoredWeight | VectorWeight, name))
     if (!site.bias) continue
@@ -29,7 +35,7 @@ export const replacedSource = (
     )
   }
   return {
-    has: (site) => replaced.has(site),
+    has: (site) => (replaced as ReadonlySet<Site>).has(site),
     matrix: (name) => found.get(name) as StoredWeight,
     vector: (name) => found.get(name) as VectorWeight,
   }

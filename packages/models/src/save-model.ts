@@ -2,12 +2,11 @@ import type { Model, Site, Weight, Weighted } from '@graftjs/core'
 import {
   atomicWriteFolder,
   type Dtype,
-  fileSource,
   fromFloat32,
   isJsonObject,
   type JsonObject,
   type NamedTensor,
-  openSafetensors,
+  rounded,
   strictJson,
   toFloat32,
   type WriteFs,
@@ -15,8 +14,12 @@ import {
 } from '@graftjs/files'
 import { dispose, type Tensor } from '@graftjs/tensor'
 import { GraftError } from '@graftjs/tensor/error'
+import { familyOf } from './families.ts'
+import { tasks } from './heads/tasks.ts'
 import type { LoadedModel } from './load-model.ts'
-import { rounded } from './round-floats.ts'
+import { openWeights } from './open-weights.ts'
+import { type StoredAs, storedAs } from './read-safetensors.ts'
+import { turn } from './turn.ts'
 
 export type SaveDtype = 'f32' | 'f16' | 'bf16'
 
@@ -64,9 +67,9 @@ export const saveModel = async (model: Model, dir: string, options: SaveModelOpt
   await atomicWriteFolder(
     dir,
     [
-      [WEIGHTS, writeSafetensors(await tensorsOf(model, folder, options.dtype), { format: 'pt' })],
+      [WEIGHTS, writeSafetensors(await tensorsOf(model as LoadedModel, folder, options.dtype), { format: 'pt' })],
       ...beside.filter((entry): entry is [string, Buffer<ArrayBuffer>] => entry[1] !== undefined),
-      [CONFIG, await configOf(model, folder, options.dtype)],
+      [CONFIG, await configOf(model as LoadedModel, folder, options.dtype)],
     ],
     options.fs,
   )
@@ -76,36 +79,45 @@ const dtypes = { f32: 'F32', f16: 'F16', bf16: 'BF16' } as const satisfies Recor
 const floats: readonly Dtype[] = ['F32', 'F16', 'BF16', 'F64']
 
 /** The tensors of the folder's file, with the model's values; after them those that only the model has. */
-const tensorsOf = async (model: Model, folder: string, dtype: SaveDtype | undefined): Promise<NamedTensor[]> => {
+const tensorsOf = async (model: LoadedModel, folder: string, dtype: SaveDtype | undefined): Promise<NamedTensor[]> => {
   const values = valuesOf(model)
-  const source = await fileSource(`${folder}/${WEIGHTS}`)
+  const { nameOf, turned, savedAs } = await layoutOf(model, folder)
+  const file = await openWeights(folder)
   try {
-    const file = await openSafetensors(source)
     const made: NamedTensor[] = []
-    for (const [name, { dtype: stored, shape }] of file.tensors) {
-      const read = values.get(name)
-      values.delete(name)
+    const written = new Set<string>()
+    for (const [tensor, { dtype: stored, shape }] of file.tensors) {
+      const [weight, name] = [nameOf(tensor), savedAs(tensor)]
+      const read = values.get(weight)
+      written.add(weight)
       const to = dtype ? dtypes[dtype] : stored
       // What no site holds (a buffer, a copy of a tied matrix) is handed on.
-      if (read) made.push(encode(name, shape, await read(), to))
-      else if (dtype && floats.includes(stored)) made.push(encode(name, shape, toFloat32(await file.read(name)), to))
-      else made.push(await file.read(name))
+      if (read) made.push(encode(name, shape, turned(weight) ? turn(await read(), read.shape) : await read(), to))
+      else if (dtype && floats.includes(stored)) made.push(encode(name, shape, toFloat32(await file.read(tensor)), to))
+      else made.push({ ...(await file.read(tensor)), name })
     }
     const common = made.find(({ shape }) => shape.length > 1)?.dtype ?? 'F32'
-    for (const [name, read] of values) made.push(encode(name, read.shape, await read(), common))
+    for (const [name, read] of values) if (!written.has(name)) made.push(encode(name, read.shape, await read(), common))
     return made
   } finally {
-    await source.close()
+    await file.close()
   }
 }
 
-interface Read {
+/** How the tensors of the folder's file stand to the model's weights. */
+const layoutOf = async ({ config }: LoadedModel, folder: string): Promise<StoredAs> => {
+  const { readFile } = await import('node:fs/promises')
+  const path = `${folder}/${CONFIG}`
+  return storedAs(familyOf(strictJson(await readFile(path, 'utf8'), path), path).family, config)
+}
+
+export interface Read {
   (): Promise<Float32Array>
   readonly shape: readonly number[]
 }
 
 /** Each weight and bias of the model by its name in the file; a tied one once. */
-const valuesOf = (model: Model): Map<string, Read> => {
+export const valuesOf = (model: Model): Map<string, Read> => {
   const found = new Map<string, Read>()
   for (const site of model.sites.filter((s): s is Site<Weighted> => 'weight' in s)) {
     const weight: Weight = site.weight
@@ -152,7 +164,7 @@ const encode = (name: string, shape: readonly number[], values: Float32Array, dt
 const torchNames: Record<SaveDtype, string> = { f32: 'float32', f16: 'float16', bf16: 'bfloat16' }
 
 /** The folder's own config, in its own words where nothing in it changes. */
-const configOf = async (model: Model, folder: string, dtype: SaveDtype | undefined): Promise<Uint8Array> => {
+const configOf = async (model: LoadedModel, folder: string, dtype: SaveDtype | undefined): Promise<Uint8Array> => {
   const { readFile } = await import('node:fs/promises')
   const path = `${folder}/${CONFIG}`
   const bytes = await readFile(path)
@@ -161,10 +173,26 @@ const configOf = async (model: Model, folder: string, dtype: SaveDtype | undefin
     throw new GraftError({ code: 'bad-file', culprit: path, given: 'no object', expected: 'one' })
   const change: JsonObject = {
     ...(dtype && { ['dtype' in json ? 'dtype' : 'torch_dtype']: torchNames[dtype] }),
-    ...(json.tie_word_embeddings === true && !isTied(model) && { tie_word_embeddings: false }),
+    ...(model.config.tieWordEmbeddings && !isTied(model) && { tie_word_embeddings: false }),
+    ...newHead(model, json, path),
   }
   if (Object.keys(change).length === 0) return bytes
   return new TextEncoder().encode(`${JSON.stringify({ ...json, ...change }, null, 2)}\n`)
+}
+
+/** What names the head, where it is not that of the folder. */
+const newHead = ({ config: { head } }: LoadedModel, json: JsonObject, path: string): JsonObject => {
+  const prefix = familyOf(json, path).family.classPrefix
+  if (!head?.isNew || prefix === undefined) return {}
+  const named = { architectures: [`${prefix}${tasks[head.task].classes[0]}`] }
+  // transformers takes the width of a question answerer from them too.
+  const labels = head.task === 'question-answering' ? ['LABEL_0', 'LABEL_1'] : head.labels
+  if (labels.length === 0) return named
+  return {
+    ...named,
+    id2label: Object.fromEntries(labels.map((label, id) => [String(id), label])),
+    label2id: Object.fromEntries(labels.map((label, id) => [label, id])),
+  }
 }
 
 const isTied = ({ sites }: Model): boolean => {

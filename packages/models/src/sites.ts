@@ -1,6 +1,6 @@
 import type { Dense, Run, Site } from '@graftjs/core'
-import { linear, rmsNorm, type StoredWeight } from '@graftjs/kernels'
-import { add, gather, linear as plainLinear, type Tensor } from '@graftjs/tensor'
+import { layerNorm, linear, rmsNorm, type StoredWeight } from '@graftjs/kernels'
+import { add, gather, mul, linear as plainLinear, type Tensor, zerosLike } from '@graftjs/tensor'
 import type { VectorWeight } from './vector-weight.ts'
 import type { WeightSource } from './weight-source.ts'
 
@@ -39,6 +39,27 @@ export const normSite = (path: string, layer: number, weight: VectorWeight, eps:
   apply: (x, { weight: w }: Dense) => rmsNorm(x, w, eps),
 })
 
+/** RMSNorm whose factor is 1 + `<path>.weight` (Gemma). */
+export const shiftedNormSite = (path: string, layer: number, weight: VectorWeight, eps: number): Site<'norm'> => ({
+  ...normSite(path, layer, weight, eps),
+  apply: (x, { weight: w }: Dense) => rmsNorm(x, add(w, 1), eps),
+})
+
+/** LayerNorm from `<path>.weight` and `<path>.bias`. */
+export const layerNormSite = (
+  path: string,
+  layer: number,
+  weight: VectorWeight,
+  bias: VectorWeight,
+  eps: number,
+): Site<'norm'> => ({
+  kind: 'norm',
+  ...placeAt(path, layer, { inDim: weight.shape[0]!, outDim: weight.shape[0]! }),
+  weight,
+  bias: bias.data,
+  apply: (x, { weight: w, bias: b }: Dense) => layerNorm(x, w, b ?? zerosLike(w), eps),
+})
+
 /** Rows of `<path>.weight` [count, out]. */
 export const embeddingSite = (path: string, weight: StoredWeight): Site<'embedding'> => ({
   kind: 'embedding',
@@ -46,6 +67,14 @@ export const embeddingSite = (path: string, weight: StoredWeight): Site<'embeddi
   weight,
   apply: (ids, { weight: w }: Dense) => gather(w, ids),
 })
+
+/** The same, each row times `factor` (Gemma). */
+export const scaledEmbeddingSite = (path: string, weight: StoredWeight, factor: number): ScaledEmbedding => ({
+  ...embeddingSite(path, weight),
+  factor,
+  apply: (ids, { weight: w }: Dense) => mul(gather(w, ids), factor),
+})
+type ScaledEmbedding = Site<'embedding'> & { readonly factor?: number }
 
 /** A linear site: the fused kernel where every patch is a low-rank product, the onion otherwise. */
 export const project = (site: Site<'linear'>, x: Tensor, run: Run): Tensor => {
@@ -60,10 +89,15 @@ export const project = (site: Site<'linear'>, x: Tensor, run: Run): Tensor => {
 }
 
 export const normed = (site: Site<'norm'>, x: Tensor, run: Run): Tensor =>
-  run.at(site, x, (input) => site.apply(input, { weight: (site.weight as VectorWeight).data }))
+  run.at(site, x, (input) =>
+    site.apply(input, { weight: (site.weight as VectorWeight).data, ...(site.bias && { bias: site.bias }) }),
+  )
 
-export const embed = (site: Site<'embedding'>, ids: Tensor, run: Run): Tensor =>
-  run.at(site, ids, (rows) => (site.weight as StoredWeight).rows(rows))
+export const embed = (site: ScaledEmbedding, ids: Tensor, run: Run): Tensor =>
+  run.at(site, ids, (places) => {
+    const rows = (site.weight as StoredWeight).rows(places)
+    return site.factor === undefined ? rows : mul(rows, site.factor)
+  })
 
 /** The source, and a way to free all that it gave. */
 export const owning = (source: WeightSource): WeightSource & { dispose(): void } => {

@@ -12,12 +12,22 @@ export interface Stored {
 }
 export type Weights = Map<string, Stored>
 
-/** Hands weights out once each: what was taken is dropped, so that no second copy stays. */
-export const storedSource = (weights: Weights, file: string, made: (StoredWeight | VectorWeight)[]): WeightSource => {
+/**
+ * Hands weights out once each: what was taken is dropped, so that no second copy stays. `fresh` may make one that the file
+ * lacks.
+ */
+export const storedSource = (
+  weights: Weights,
+  file: string,
+  made: (StoredWeight | VectorWeight)[],
+  fresh: (name: string, shape: readonly number[]) => Float32Array | undefined = () => undefined,
+): WeightSource => {
   const names = [...weights.keys()]
   const take = (name: string, shape: readonly number[]): Stored => {
     const found = weights.get(name)
     if (!found) {
+      const values = fresh(name, shape)
+      if (values) return { format: 'f32', shape, bytes: new Uint8Array(values.buffer) }
       const close = near(name, names)
       throw new GraftError({
         code: 'bad-file',
@@ -41,6 +51,7 @@ export const storedSource = (weights: Weights, file: string, made: (StoredWeight
     return weight
   }
   return {
+    holds: (name) => weights.has(name),
     matrix: (name, shape) => {
       const { format, bytes } = take(name, shape)
       return record(storedWeight(name, format, bytes, shape))

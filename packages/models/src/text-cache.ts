@@ -2,7 +2,8 @@ import { createCache, type KeyValueCache } from './cache.ts'
 
 /**
  * What a model has read of one growing text, such as a chat, kept from one `generate` to the next: what a new prompt begins
- * with as the old text did is not read again. It belongs to one model and adapter. Dispose it when the text is done.
+ * with as the old text did is not read again. It belongs to one model; another adapter reads the text anew. Dispose it when
+ * the text is done.
  */
 export interface TextCache {
   /** The tokens that it holds. */
@@ -13,8 +14,11 @@ export interface TextCache {
 /** The same as `generate` uses it. */
 export interface OpenTextCache extends TextCache {
   readonly cache: KeyValueCache
-  /** Forgets what `prompt` does not begin with, and returns how many of its tokens need not be read. The last always is. */
-  begin(prompt: readonly number[]): number
+  /**
+   * Forgets what `prompt` does not begin with, and what another `reader` read; returns how many of its tokens need not be
+   * read. The last always is.
+   */
+  begin(prompt: readonly number[], reader?: string): number
   /** These were read. */
   read(ids: readonly number[]): void
 }
@@ -22,13 +26,15 @@ export interface OpenTextCache extends TextCache {
 export const textCache = (): TextCache => {
   const cache = createCache()
   let ids: number[] = []
+  let last = ''
   const opened: OpenTextCache = {
     cache,
     get ids() {
       return ids
     },
-    begin: (prompt) => {
-      const shared = Math.min(sharedStart(ids, prompt), prompt.length - 1)
+    begin: (prompt, reader = '') => {
+      const shared = reader === last ? Math.min(sharedStart(ids, prompt), prompt.length - 1) : 0
+      last = reader
       cache.cut(shared)
       ids = ids.slice(0, shared)
       return shared

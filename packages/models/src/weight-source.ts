@@ -5,4 +5,6 @@ import type { VectorWeight } from './vector-weight.ts'
 export interface WeightSource {
   matrix(name: string, shape: readonly [number, number]): StoredWeight
   vector(name: string, size: number): VectorWeight
+  /** Whether the checkpoint has it; absent where the source cannot tell. */
+  holds?(name: string): boolean
 }

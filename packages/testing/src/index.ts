@@ -2,6 +2,7 @@ export * from './conformance/index.ts'
 export * from './executor/index.ts'
 export * as methods from './methods/index.ts'
 export { type TinyDecoderOptions, tinyDecoder } from './models/decoder.ts'
+export { type TinyEncoderOptions, tinyEncoder } from './models/encoder.ts'
 export {
   type EncoderDecoderConfig,
   type TinyEncoderDecoderOptions,

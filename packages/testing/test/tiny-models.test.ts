@@ -20,7 +20,6 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type EncoderDecoderConfig, tinyDecoder, tinyEncoderDecoder } from '../src/index.ts'
 import { full, prefix, prompt } from '../src/methods/index.ts'
 import { tinySizes } from '../src/models/encoder-decoder.ts'
-import { relativeBucket } from '../src/models/relative-bias.ts'
 import { type Checkpoint, referenceT5 } from './support/reference-t5.ts'
 
 beforeAll(async () => {
@@ -103,57 +102,6 @@ describe('the reference in float64', () => {
       expect(furthest(alone!, rows)).toBeLessThan(1e-5)
     })
     model.dispose()
-  })
-})
-
-describe('relative buckets', () => {
-  // From _relative_position_bucket of transformers' T5, float32.
-  it.each([
-    [
-      true,
-      [
-        [0, 0],
-        [-1, 1],
-        [1, 17],
-        [-7, 7],
-        [7, 23],
-        [-8, 8],
-        [11, 24],
-        [-12, 9],
-        [16, 26],
-        [-23, 11],
-        [32, 28],
-        [-64, 14],
-        [127, 31],
-        [128, 31],
-        [-999, 15],
-      ],
-    ],
-    [
-      false,
-      [
-        [5, 0],
-        [0, 0],
-        [-1, 1],
-        [-15, 15],
-        [-16, 16],
-        [-18, 16],
-        [-19, 17],
-        [-21, 18],
-        [-32, 21],
-        [-64, 26],
-        [-113, 31],
-        [-112, 30],
-        [-128, 31],
-        [-999, 31],
-      ],
-    ],
-  ] as [boolean, [number, number][]][])('bidirectional %s', (bidirectional, pairs) => {
-    for (const [distance, bucket] of pairs)
-      expect([distance, relativeBucket(distance, { bidirectional, count: 32, maxDistance: 128 })]).toEqual([
-        distance,
-        bucket,
-      ])
   })
 })
 

@@ -1,3 +1,4 @@
+export { preTokenizerNames, preTokenizerOf } from './gguf-pre-tokenizer.ts'
 export { type RenderedChat, type RenderOptions, renderChat, renderChatSpans, type Span } from './render-chat.ts'
 export { stopAtText } from './stop-at-text.ts'
 export { type StreamDecoder, streamDecoder } from './stream-decoder.ts'

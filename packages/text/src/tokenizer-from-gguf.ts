@@ -7,34 +7,35 @@ import { bytes, gpt2Pattern, sequence, split } from './unicode-exact.ts'
 type Metadata = ReadonlyMap<string, unknown> | Readonly<Record<string, unknown>>
 
 /** What a name in `tokenizer.ggml.pre` stands for: how text is cut before byte-pair encoding. */
-const preTokenizers: ReadonlyMap<string, { pre: JsonMap; normalizer?: JsonMap; ignoreMerges?: boolean }> = new Map([
-  ['gpt-2', { pre: sequence(split(gpt2Pattern), bytes) }],
-  ['smollm', { pre: sequence(split('\\p{N}'), split(gpt2Pattern), bytes) }],
-  [
-    'llama-bpe',
-    {
-      pre: sequence(
-        split(
-          "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+export const preTokenizers: ReadonlyMap<string, { pre: JsonMap; normalizer?: JsonMap; ignoreMerges?: boolean }> =
+  new Map([
+    ['gpt-2', { pre: sequence(split(gpt2Pattern), bytes) }],
+    ['smollm', { pre: sequence(split('\\p{N}'), split(gpt2Pattern), bytes) }],
+    [
+      'llama-bpe',
+      {
+        pre: sequence(
+          split(
+            "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+          ),
+          bytes,
         ),
-        bytes,
-      ),
-      ignoreMerges: true,
-    },
-  ],
-  [
-    'qwen2',
-    {
-      pre: sequence(
-        split(
-          "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+        ignoreMerges: true,
+      },
+    ],
+    [
+      'qwen2',
+      {
+        pre: sequence(
+          split(
+            "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+          ),
+          bytes,
         ),
-        bytes,
-      ),
-      normalizer: { type: 'NFC' },
-    },
-  ],
-])
+        normalizer: { type: 'NFC' },
+      },
+    ],
+  ])
 
 const control = 3
 const userDefined = 4

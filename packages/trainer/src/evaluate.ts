@@ -26,7 +26,7 @@ export const evaluate = async (
     } finally {
       dispose(loss)
     }
-    targets += countTargets(batch)
+    targets += countTargets(batch, tuned.model.labelShift)
     await breathe()
   }
   if (targets > 0) return total / targets

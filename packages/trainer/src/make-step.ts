@@ -36,7 +36,7 @@ export const makeStep = async (
   micro: readonly MicroBatch[],
   { optimizer, clip, step, lr }: StepOptions,
 ): Promise<StepOutcome> => {
-  const targets = micro.reduce((n, { batch }) => n + countTargets(batch), 0)
+  const targets = micro.reduce((n, { batch }) => n + countTargets(batch, tuned.model.labelShift), 0)
   if (targets === 0) throw nothingToLearn(step)
   const grads = new Map<StoredParam, Tensor>()
   try {

@@ -74,7 +74,8 @@ const PROBE = 'base loss of a row'
  * Null where no row has a token to predict.
  */
 const probe = async (tuned: Tuned, samples: readonly Sample[]): Promise<number | null> => {
-  const row = samples.find(({ labels }) => labels.slice(1).some((label) => label >= 0))
+  const shift = tuned.model.labelShift ?? 1
+  const row = samples.find(({ labels }) => labels.slice(shift).some((label) => label >= 0))
   if (!row) return null
   const batch = collate([row], { padId: 0 })
   const loss = scope(() => sum(forward(tuned, batch, { adapter: null }).nll(batch.labels)))

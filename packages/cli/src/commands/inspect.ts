@@ -22,12 +22,19 @@ checkpoint folder. Headers alone are read, so it takes no longer for a large fil
 
 const names: Record<string, string> = {
   allLinear: "'all-linear' targets",
+  alphaPattern: 'alpha pattern',
   baseModel: 'base model',
   chatTemplate: 'chat template',
+  excludeModules: 'excluded modules',
   hiddenSize: 'hidden size',
+  loraBias: 'bias of B',
+  modulesToSave: 'whole modules',
+  otherTasks: 'other tasks',
+  rankPattern: 'rank pattern',
   targetModules: 'target modules',
   tensorCount: 'tensors',
   tiedEmbeddings: 'tied embeddings',
+  trainableTokens: 'trained tokens',
 }
 
 const linesOf = (facts: Omit<Facts, 'tensors'>): string[] => {

@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { merge as fold, forward, type Model, type Tuned } from '@graftjs/core'
-import { loadModel, type SaveDtype, saveModel } from '@graftjs/models'
+import { loadModel, type SaveDtype, saveGguf, saveModel } from '@graftjs/models'
 import { random, scope } from '@graftjs/tensor'
 import { GraftError } from '@graftjs/tensor/error'
 import {
@@ -17,18 +17,31 @@ import {
 import { openModel } from './open-model.ts'
 
 const dtypes: readonly string[] = ['f32', 'f16', 'bf16'] satisfies SaveDtype[]
+const packed = ['q8_0', 'q4_0', 'q4_1'] as const
+type GgufDtype = SaveDtype | (typeof packed)[number]
+
+const isGguf = (path: string): boolean => path.endsWith('.gguf')
 
 export const merge: Command = {
   summary: 'fold an adapter into its model',
-  usage: ['--model M --adapter DIR --out DIR [--dtype f32|f16|bf16] [--force] [--json]'],
+  usage: [
+    '--model M --adapter DIR --out DIR [--dtype f32|f16|bf16] [--force] [--json]',
+    '--model M --adapter DIR --out FILE.gguf [--dtype f32|f16|bf16|q8_0|q4_0|q4_1] [--force] [--json]',
+  ],
   about: `Writes a model folder (config.json, model.safetensors, the tokenizer's files) that needs no adapter any more, and says how
 far its logits are from those of the model with the adapter, on four rows of sixteen drawn tokens. Without --dtype each
-tensor keeps the dtype that it has in M. Where an adapter cannot be folded, that is said and nothing is written.`,
+tensor keeps the dtype that it has in M. A name that ends with .gguf gets one file for llama.cpp and Ollama, in f16 without --dtype;
+M may then be a .gguf file itself, unless it would be packed again. Where an adapter cannot be folded, that is said and
+nothing is written.`,
   options: {
-    model: { ...modelOption, about: 'a hub id, or a folder with config.json and safetensors' },
+    model: modelOption,
     adapter: adapterOption,
-    out: { value: 'DIR', about: 'the folder to write', complete: 'folder' },
-    dtype: { value: 'TYPE', about: 'of all weights: f32, f16 or bf16', complete: dtypes },
+    out: { value: 'OUT', about: 'the folder, or the .gguf file, to write', complete: 'file' },
+    dtype: {
+      value: 'TYPE',
+      about: 'of all weights: f32, f16 or bf16; of a .gguf file also q8_0, q4_0 or q4_1',
+      complete: [...dtypes, ...packed],
+    },
     force: { about: 'writes over a model that is there' },
     json: jsonOption,
   },
@@ -38,13 +51,14 @@ tensor keeps the dtype that it has in M. Where an adapter cannot be folded, that
       string,
       string,
     ]
-    const dtype = dtypeOf(values)
-    refusePacked(where)
+    const dtype = dtypeOf(values, isGguf(out))
+    refusePacked(where, out, dtype)
     await checkOut(out, where, values.force === true)
     const { model, tuned } = await openModel({ model: where, adapter })
     const before = probe(tuned)
     const merged = fold(tuned as Tuned)
-    await saveModel(merged, out, { ...(dtype && { dtype }) })
+    if (isGguf(out)) await saveGguf(merged, out, { ...(dtype && { type: dtype }) })
+    else await saveModel(merged, out, { ...(dtype && { dtype: dtype as SaveDtype }) })
     merged.dispose()
     model.dispose()
     // What was written is what counts: it is read back.
@@ -54,23 +68,25 @@ tensor keeps the dtype that it has in M. Where an adapter cannot be folded, that
       `largest change of a logit: ${report.largestChange.toExponential(2)} (the largest logit is ${report.largestLogit.toFixed(2)}); ` +
         `the likeliest token is the same in ${report.sameToken} of ${report.tokens} places`,
     )
-    if (values.json) printJson({ out, dtype: dtype ?? 'as stored', ...report })
+    if (values.json) printJson({ out, dtype: dtype ?? (isGguf(out) ? 'f16' : 'as stored'), ...report })
   },
 }
 
-const dtypeOf = ({ dtype }: Values): SaveDtype | undefined => {
-  if (dtype === undefined || dtypes.includes(dtype as string)) return dtype as SaveDtype | undefined
-  throw new GraftError({ code: 'bad-option', culprit: '--dtype', given: String(dtype), expected: dtypes.join(', ') })
+const dtypeOf = ({ dtype }: Values, gguf: boolean): GgufDtype | undefined => {
+  const known: readonly string[] = gguf ? [...dtypes, ...packed] : dtypes
+  if (dtype === undefined || known.includes(dtype as string)) return dtype as GgufDtype | undefined
+  throw new GraftError({ code: 'bad-option', culprit: '--dtype', given: String(dtype), expected: known.join(', ') })
 }
 
-const refusePacked = (where: string): void => {
-  if (!where.endsWith('.gguf')) return
+/** Weights that were packed once must not be packed again without a word: what the adapter adds would be lost in the steps. */
+const refusePacked = (where: string, out: string, dtype: GgufDtype | undefined): void => {
+  if (!isGguf(where) || (isGguf(out) && !packed.includes(dtype as 'q8_0'))) return
   throw new GraftError({
     code: 'not-mergeable',
     culprit: where,
     given: 'a GGUF file, whose weights may be packed: what an adapter adds is lost when they are packed again',
     expected:
-      'the folder or hub id that the GGUF was made from; or use the adapter beside the GGUF: graft generate --adapter DIR',
+      'the folder or hub id that the GGUF was made from; a .gguf file in f32, f16 or bf16 to write; or the adapter beside the GGUF: graft generate --adapter DIR',
   })
 }
 
@@ -78,8 +94,12 @@ const checkOut = async (out: string, model: string, force: boolean): Promise<voi
   const refuse = (given: string, expected: string): never => {
     throw new GraftError({ code: 'file-exists', culprit: out, given, expected })
   }
-  if (resolve(out) === resolve(model)) refuse('the folder of the model itself', 'another folder')
+  if (resolve(out) === resolve(model)) refuse('the model itself', 'another place')
   const there = await stat(out).catch(() => undefined)
+  if (isGguf(out)) {
+    if (there && !force) refuse('a file that is there already', 'another name, or --force to write over it')
+    return
+  }
   if (there && !there.isDirectory()) refuse('a file', 'the name of a folder')
   if (force) return
   for (const file of ['config.json', 'model.safetensors', 'adapter_config.json'])

@@ -16,7 +16,7 @@ export const factsOf = async (path: string): Promise<Facts> => {
   if (found?.isDirectory()) return folder(path)
   if (found && path.endsWith('.gguf')) return ggufModelFacts(path)
   if (found && path.endsWith('.safetensors')) return safetensors(path)
-  if (!found && isHubId(path)) return folderFacts(await fetched(path), path)
+  if (!found && isHubId(path)) return folderFacts(await fetchModel(path), path)
   throw new GraftError({
     code: 'no-file',
     culprit: path,
@@ -24,17 +24,6 @@ export const factsOf = async (path: string): Promise<Facts> => {
     expected: WHAT,
   })
 }
-
-/** A path that was mistyped may look like a hub id. */
-const fetched = (id: string): Promise<string> =>
-  fetchModel(id).catch((cause: Error) => {
-    throw new GraftError({
-      code: 'no-file',
-      culprit: id,
-      message: `${id}: there is no such file or folder, and as a hub id it cannot be fetched (${cause.message})`,
-      cause,
-    })
-  })
 
 const folder = async (path: string): Promise<Facts> => {
   const has = (name: string): Promise<boolean> =>

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { isJsonObject, type JsonObject, strictJson } from '@graftjs/files'
-import { ggufRole } from '@graftjs/models'
+import { ggufRole, tasksOf } from '@graftjs/models'
 import { GraftError } from '@graftjs/tensor/error'
 import { type Facts, type TensorFact, totals } from './facts.ts'
 import { ggufFacts, safetensorsFacts } from './read-headers.ts'
@@ -16,15 +16,27 @@ export const folderFacts = async (dir: string, path: string): Promise<Facts> => 
     path,
     layout: 'transformers folder',
     architecture: config.model_type ?? null,
+    ...tasksIn(config),
     ...totals(tensors),
-    layers: config.num_hidden_layers ?? null,
-    hiddenSize: config.hidden_size ?? null,
+    layers: config.num_hidden_layers ?? config.n_layer ?? config.num_layers ?? null,
+    hiddenSize: config.hidden_size ?? config.n_embd ?? config.d_model ?? null,
     vocabulary: config.vocab_size ?? null,
-    context: config.max_position_embeddings ?? null,
-    tiedEmbeddings: config.tie_word_embeddings === true,
+    context: config.max_position_embeddings ?? config.n_positions ?? null,
+    // Families differ in what they mean where config.json is silent; the file does not.
+    tiedEmbeddings: (config.tie_word_embeddings ?? !tensors.some(({ name }) => name === 'lm_head.weight')) === true,
     chatTemplate: template !== undefined || hasTemplate(tokenizer),
     allLinear: rolesOf(tensors),
     tensors,
+  }
+}
+
+/** What its own head is for, and what it can be trained for with a new one. */
+const tasksIn = (config: JsonObject): { task: string | null; otherTasks?: string[] } => {
+  const served = tasksOf(config)
+  const others = served.filter(({ isStored }) => !isStored).map(({ task }) => task)
+  return {
+    task: served.find(({ isStored }) => isStored)?.task ?? null,
+    ...(others.length > 0 && { otherTasks: others }),
   }
 }
 
@@ -46,7 +58,9 @@ export const ggufModelFacts = async (path: string): Promise<Facts> => {
     context: of('context_length'),
     tiedEmbeddings: !names.has('output.weight'),
     chatTemplate: metadata.has('tokenizer.chat_template'),
-    allLinear: [...new Set(stored.map(({ name }) => ggufRole(name)).filter((role) => role !== undefined))],
+    allLinear: [
+      ...new Set(stored.map(({ name }) => ggufRole(name, String(architecture))).filter((role) => role !== undefined)),
+    ],
     tensors: stored,
   }
 }
@@ -79,6 +93,8 @@ const rolesOf = (tensors: readonly TensorFact[]): string[] => [
     tensors
       .filter(({ shape }) => shape.length === 2)
       .map(({ name }) => /\.\d+\.(?:.*\.)?([^.]+)\.weight$/.exec(name)?.[1])
-      .filter((role) => role !== undefined),
+      .filter((role) => role !== undefined)
+      // T5's table of distances stands in its first layer.
+      .filter((role) => role !== 'relative_attention_bias'),
   ),
 ]

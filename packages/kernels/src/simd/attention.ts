@@ -6,6 +6,8 @@ interface Attrs {
   readonly scale: number
   readonly causal: boolean
   readonly open: number
+  readonly window?: number
+  readonly cap?: number
 }
 
 export const registerAttention = (): void => {
@@ -59,11 +61,11 @@ const up = (n: number): number => Math.ceil(n / 16) * 16
 const args = (
   backend: SimdBackend,
   inputs: FastCall<Attrs>['inputs'],
-  { scale, causal, open }: Attrs,
+  { scale, causal, open, window = 0, cap = 0 }: Attrs,
   out: number,
   lse: number,
 ): number[] => {
-  const { q, k, v, querySegments, keySegments } = inputs as Record<string, TensorInfo>
+  const { q, k, v, querySegments, keySegments, queryPositions, keyPositions } = inputs as Record<string, TensorInfo>
   const [batch, length, heads, dim] = q!.shape as [number, number, number, number]
   const [keys, own] = k!.shape.slice(1) as [number, number]
   const simple = [querySegments!, keySegments!].every((t) => backend.valuesOf(t).every((s) => s === 0))
@@ -81,5 +83,8 @@ const args = (
     open,
     keys - open - length,
     simple ? 1 : 0,
+    window,
+    ...[queryPositions, keyPositions].map((t) => (t ? backend.addressOf(t) : 0)),
+    cap,
   ]
 }

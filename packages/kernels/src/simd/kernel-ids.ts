@@ -23,5 +23,9 @@ export const kernelIds = {
   attentionBack: 20,
   crossEntropy: 21,
   crossEntropyMerge: 22,
+  layerNorm: 23,
+  layerNormBack: 24,
+  gelu: 25,
+  geluBack: 26,
 } as const
 export type KernelName = keyof typeof kernelIds

@@ -1,7 +1,10 @@
 import { registerAttention } from './attention.ts'
 import { registerBatchMatMul } from './batch-mat-mul.ts'
+import { registerColumns } from './columns.ts'
 import { registerCrossEntropy } from './cross-entropy.ts'
 import { registerElementwise } from './elementwise.ts'
+import { registerGelu } from './gelu.ts'
+import { registerLayerNorm } from './layer-norm.ts'
 import { registerLinear } from './linear.ts'
 import { registerRows } from './rows.ts'
 
@@ -11,6 +14,9 @@ export const registerFastKernels = (): void => {
   registerLinear()
   registerElementwise()
   registerRows()
+  registerLayerNorm()
+  registerGelu()
+  registerColumns()
   registerAttention()
   registerCrossEntropy()
 }

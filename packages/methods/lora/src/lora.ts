@@ -1,61 +1,70 @@
-import { kaimingUniform, linears, type Method, plus, type TargetModules, zeros } from '@graftjs/core'
-import { add, linear, matMul, mul } from '@graftjs/tensor'
+import {
+  type JsonObject,
+  linearsAndEmbeddings,
+  type Method,
+  type Model,
+  type Params,
+  type Patch,
+  type Site,
+  savedModules,
+  savedSites,
+  trainedBiases,
+  trainedTokens,
+  type Weighted,
+} from '@graftjs/core'
 import { GraftError } from '@graftjs/tensor/error'
+import { atEmbedding, atLinear } from './at-site.ts'
 import { readLora, writeLora } from './config.ts'
-
-export interface LoraOptions {
-  /** The rank. Default 8. */
-  readonly r?: number
-  /** The update is scaled by loraAlpha / r. Default 8. */
-  readonly loraAlpha?: number
-  /** Names of linear layers as PEFT matches them: a list of suffixes, a regular expression over whole paths, `'all-linear'`; null for the architecture's own (q_proj and v_proj in a Llama). */
-  readonly targetModules?: TargetModules
-  /** Wins over `targetModules`, in the same two forms. */
-  readonly excludeModules?: readonly string[] | string | null
-  /** Probability that an element of A's input is dropped while training; the base path never sees it. Default 0. */
-  readonly loraDropout?: number
-  /** Rank-stabilised LoRA (Kalajdzievski 2023): the scale is loraAlpha / √r. */
-  readonly useRslora?: boolean
-}
+import { type LoraConfig, type LoraOptions, loraConfig } from './options.ts'
 
 /**
  * LoRA (Hu et al. 2021, arXiv 2106.09685): y = W x + s B A x, with A [r, in] drawn as PEFT draws it and B [out, r] zero,
- * so that training starts at the base model.
+ * so that training starts at the base model. At an embedding A is zero and B drawn. Errors: `bad-option`, `no-target`.
  */
 export const lora = (options: LoraOptions = {}): Method => {
-  const {
-    r = 8,
-    loraAlpha = 8,
-    targetModules = null,
-    excludeModules = null,
-    loraDropout = 0,
-    useRslora = false,
-  } = options
-  checkOptions(r, loraAlpha, loraDropout)
-  const scale = loraAlpha / (useRslora ? Math.sqrt(r) : r)
+  const config = loraConfig(options)
   return {
     name: 'lora',
     kind: lora.kind,
-    config: { r, loraAlpha, targetModules, excludeModules, loraDropout, useRslora },
-    attach: (model, params) =>
-      linears(model, targetModules, { excludeModules }).map((site) => {
-        const a = params.add(`${site.path}.lora_A.weight`, [r, site.inDim], kaimingUniform)
-        const b = params.add(`${site.path}.lora_B.weight`, [site.outDim, r], zeros)
-        return plus(site, (x, _y, run) => mul(linear(linear(run.dropout(x, loraDropout), a()), b()), scale), {
-          fold: ({ weight, ...rest }) => ({ weight: add(weight, mul(matMul(b(), a()), scale)), ...rest }),
-          // Dropout stands between x and A, so a fused product cannot share x with the base.
-          lowRank: (run) => (run.call.training && loraDropout > 0 ? undefined : { a, b, scale }),
-        })
-      }),
+    config,
+    attach: (model, params) => {
+      const sites = linearsAndEmbeddings(model, config.targetModules, config)
+      const tokens = trainedTokens(model, params, config.trainableTokenIndices)
+      refuseClash(tokens, [...sites, ...savedSites(model, config.modulesToSave)])
+      return [
+        ...sites.map(
+          (site): Patch =>
+            site.kind === 'linear' ? atLinear(site, params, config) : atEmbedding(site, params, config),
+        ),
+        // Behind the updates: a fold of theirs then adds to what these put in place.
+        ...biases(model, sites, params, config),
+        ...savedModules(model, params, config.modulesToSave),
+        ...tokens,
+      ]
+    },
   }
 }
-lora.kind = { peftType: 'LORA', read: readLora(lora), write: writeLora }
+lora.kind = { peftType: 'LORA', read: (json: JsonObject): Method => lora(readLora(json)), write: writeLora }
 
-const checkOptions = (r: number, loraAlpha: number, loraDropout: number): void => {
-  const bad = (culprit: string, given: unknown, expected: string): never => {
-    throw new GraftError({ code: 'bad-option', culprit: `lora.${culprit}`, given: String(given), expected })
-  }
-  if (!Number.isInteger(r) || r < 1) bad('r', r, 'a whole number ≥ 1')
-  if (!Number.isFinite(loraAlpha)) bad('loraAlpha', loraAlpha, 'a finite number')
-  if (!(loraDropout >= 0 && loraDropout < 1)) bad('loraDropout', loraDropout, 'a probability in [0, 1)')
+/** PEFT cannot read an adapter that trains some rows of what it also changes otherwise. */
+const refuseClash = (tokens: readonly Patch[], taken: readonly Site[]): void => {
+  const clash = tokens.find(({ site }) => taken.includes(site))
+  if (!clash) return
+  throw new GraftError({
+    code: 'bad-option',
+    culprit: 'lora.trainableTokenIndices',
+    given: `tokens of ${clash.site.path}, which targetModules or modulesToSave name too`,
+    expected: 'one of them, as in PEFT; a head that is tied to the embedding has its tokens too',
+  })
+}
+
+const biases = (model: Model, targets: readonly Site[], params: Params, config: LoraConfig): Patch[] => {
+  if (config.bias === 'none') return []
+  const isTarget = (site: Site): boolean => targets.includes(site)
+  const saved: readonly Site[] = savedSites(model, config.modulesToSave)
+  const sites = model.sites.filter(
+    (site): site is Site<Weighted> =>
+      'weight' in site && (config.bias === 'all' || isTarget(site)) && !saved.includes(site),
+  )
+  return trainedBiases(sites, params, (site) => `${site.path}${isTarget(site) ? '.base_layer' : ''}.bias`)
 }

@@ -23,10 +23,10 @@ export const decode = async ({ bed }: Subject, tuned: Tuned, count: number): Pro
 
 /** The text and what was generated so far. */
 export const whole = (bed: Bed, tokens: readonly number[]): Batch =>
-  bed.name === 'decoder'
+  bed.name !== 'encoder-decoder'
     ? { ...bed.text, ids: [[...bed.text.ids[0]!, ...tokens]] }
     : { ...bed.text, decoderIds: [[...bed.text.decoderIds![0]!, ...tokens]] }
 
 /** What a call with a cache is given after the first. */
 export const nextOnly = (bed: Bed, ...tokens: number[]): Batch =>
-  bed.name === 'decoder' ? { ...bed.text, ids: [tokens] } : { ...bed.text, decoderIds: [tokens] }
+  bed.name !== 'encoder-decoder' ? { ...bed.text, ids: [tokens] } : { ...bed.text, decoderIds: [tokens] }

@@ -1,4 +1,4 @@
-export { type Bed, beds, decoderBed, encoderDecoderBed, type LabelledBatch } from './bed.ts'
+export { type Bed, beds, decoderBed, encoderBed, encoderDecoderBed, type LabelledBatch } from './bed.ts'
 export {
   type CheckName,
   type ConformanceCase,

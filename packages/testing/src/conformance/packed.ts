@@ -40,7 +40,7 @@ const pack = ({ name }: Bed, list: readonly (readonly number[])[]): Batch => {
     segments: [parts.flatMap((part, i) => part.map(() => i))],
   })
   const tasks = [1]
-  if (name === 'decoder') return { ...rowOf(list), tasks }
+  if (name !== 'encoder-decoder') return { ...rowOf(list), tasks }
   const encoder = rowOf(list)
   const decoder = rowOf(list.map((document) => document.map((id) => id + 1)))
   return {

@@ -12,7 +12,7 @@ export const padding: Check = (subject) =>
       const { batch, places } = padded(bed, before)
       const logits = await read(() => forward(tuned, batch).logits())
       // An encoder-decoder's logits are the decoder's, which has no padding here.
-      const own = bed.name === 'decoder' ? picked(logits, places, bare.length / places.length) : logits
+      const own = bed.name !== 'encoder-decoder' ? picked(logits, places, bare.length / places.length) : logits
       const what = `padded behind ${before} tokens against unpadded`
       requireAtMost(subject, what, largestDifference(own, bare), 2e-5)
     }

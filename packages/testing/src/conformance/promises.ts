@@ -27,7 +27,7 @@ export interface Promises {
 }
 
 /** The models on which it is so. */
-export type BedNames = readonly ('decoder' | 'encoder-decoder')[]
+export type BedNames = readonly ('decoder' | 'encoder-decoder' | 'encoder')[]
 
 export const holds = (promise: boolean | BedNames | undefined, bed: BedNames[number], otherwise: boolean): boolean =>
   Array.isArray(promise) ? promise.includes(bed) : ((promise as boolean | undefined) ?? otherwise)

@@ -1,0 +1,147 @@
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { attach, type Batch, forward, type Model, merge, type Tuned } from '@graftjs/core'
+import { bytesSource, openSafetensors, readAdapter } from '@graftjs/files'
+import { useSimd } from '@graftjs/kernels'
+import { lora } from '@graftjs/lora'
+import { generate, type LoadedModel, loadAdapter, loadModel, saveAdapter, saveModel } from '@graftjs/models'
+import { adamw } from '@graftjs/optim'
+import { scope } from '@graftjs/tensor'
+import { train } from '@graftjs/trainer'
+import { env } from '@tensorflow/tfjs-core'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { fixtureDir } from './fixture.ts'
+
+const scratch = mkdtempSync(join(tmpdir(), 'graft-heads-'))
+const bertDir = fixtureDir('encoders/bert')
+afterAll(() => rmSync(scratch, { recursive: true }))
+beforeAll(async () => {
+  env().set('IS_TEST', true)
+  await useSimd({ threads: 1 })
+})
+
+const logitsOf = (model: Tuned | Model, batch: Batch): number[] =>
+  scope(() => [...forward(model, batch).logits().dataSync()])
+const batch = { ids: [[5, 9, 2, 14, 8, 21, 3]] }
+
+/** The weight of the site that ends with this path. */
+const weightOf = (model: LoadedModel, path: string): number[] =>
+  scope(() => {
+    const site = model.sites.find((s) => s.path === path)!
+    return 'weight' in site ? [...site.weight.dense().dataSync()] : []
+  })
+
+describe('the head of a folder', () => {
+  it('is the one that architectures names', async () => {
+    for (const [name, task, labels] of [
+      ['bert', 'feature-extraction', []],
+      ['bert-masked-lm', 'masked-lm', []],
+      ['bert-seq-cls', 'seq-cls', ['low', 'middle', 'high']],
+      ['roberta-seq-cls', 'seq-cls', ['low', 'middle', 'high']],
+      ['bert-token-cls', 'token-cls', ['low', 'middle', 'high']],
+      ['bert-question-answering', 'question-answering', []],
+      ['t5', 'seq2seq', []],
+    ] as const) {
+      const model = await loadModel(fixtureDir(`encoders/${name}`))
+      expect([name, model.task, model.labels, model.fresh]).toEqual([name, task, labels, []])
+      model.dispose()
+    }
+  })
+
+  it('has no head for features: logits and text are refused by name', async () => {
+    const model = await loadModel(bertDir)
+    expect(() => logitsOf(model, batch)).toThrow('feature-extraction')
+    await expect(generate(model, [[5, 9]])).rejects.toThrow('writes text')
+    model.dispose()
+  })
+})
+
+describe('a new head', () => {
+  it("starts by transformers' rule, fixed by its seed", async () => {
+    const open = (seed?: number) => loadModel(bertDir, { task: 'seq-cls', labels: ['ham', 'spam'], seed })
+    const [first, same, other] = [await open(), await open(0), await open(1)]
+    expect(first.fresh).toEqual(['classifier.weight', 'classifier.bias'])
+    expect(first.labels).toEqual(['ham', 'spam'])
+    const values = weightOf(first, 'classifier')
+    const spread = Math.sqrt(values.reduce((s, v) => s + v * v, 0) / values.length)
+    expect(Math.abs(spread - 0.02)).toBeLessThan(0.006)
+    expect(weightOf(same, 'classifier')).toEqual(values)
+    expect(weightOf(other, 'classifier')).not.toEqual(values)
+    // What the folder has is its own: the pooler.
+    const bare = await loadModel(fixtureDir('encoders/bert-seq-cls'))
+    expect(weightOf(first, 'bert.pooler.dense').some((v) => v !== 0)).toBe(true)
+    for (const model of [first, same, other, bare]) model.dispose()
+  })
+
+  it.each(['masked-lm', 'token-cls', 'question-answering'] as const)('%s on bert and roberta', async (task) => {
+    for (const dir of [bertDir, fixtureDir('encoders/roberta-seq-cls')]) {
+      const model = await loadModel(dir, { task })
+      expect(model.fresh.length).toBeGreaterThan(0)
+      expect(logitsOf(model, batch).every(Number.isFinite)).toBe(true)
+      model.dispose()
+    }
+  })
+
+  it.each([
+    [{ task: 'causal-lm' }, /task: given causal-lm; expected one of feature-extraction, masked-lm/],
+    [{ task: 'nonsense' }, /task: given "nonsense"/],
+    [{ task: 'masked-lm', labels: ['a'] }, /labels: .*masked-lm has no classes/],
+    [{ task: 'seq-cls', labels: ['a', 'a'] }, /labels: .*no two alike/],
+  ] as const)('refuses %j', async (options, message) => {
+    await expect(loadModel(bertDir, options as object)).rejects.toThrow(message)
+  })
+
+  it('is not made where the folder should have it, and not for what is not built', async () => {
+    const changed = async (name: string, change: object): Promise<LoadedModel> => {
+      const dir = join(scratch, `broken-${Math.random()}`)
+      cpSync(fixtureDir(`encoders/${name}`), dir, { recursive: true })
+      const config = JSON.parse(readFileSync(`${dir}/config.json`, 'utf8')) as object
+      writeFileSync(`${dir}/config.json`, JSON.stringify({ ...config, ...change }))
+      return loadModel(dir)
+    }
+    const asClassifier = { architectures: ['BertForSequenceClassification'] }
+    await expect(changed('bert', asClassifier)).rejects.toThrow('no tensor classifier.weight')
+    await expect(changed('bert-seq-cls', { problem_type: 'regression' })).rejects.toThrow('problem_type')
+    await expect(changed('bert', { architectures: ['BertForNothing'] })).rejects.toThrow('"BertForNothing"')
+    await expect(changed('bert', { position_embedding_type: 'relative_key' })).rejects.toThrow(
+      'position_embedding_type',
+    )
+    await expect(changed('t5', { feed_forward_proj: 'gated-swish' })).rejects.toThrow('feed_forward_proj')
+  })
+
+  it('learns, is saved in the adapter and with the model, and comes back', async () => {
+    const model = await loadModel(bertDir, { task: 'seq-cls', labels: ['ham', 'spam'] })
+    const tuned = attach(model, lora({ r: 4, modulesToSave: ['classifier'], taskType: 'SEQ_CLS' }))
+    // Spam holds the token 50.
+    const rows = Array.from({ length: 16 }, (_, i) => ({
+      ids: [4, 7 + i, 20 + ((i * 5) % 20), ...(i % 2 ? [50] : [9]), 3 + i].slice(0, 4 + (i % 3 ? 1 : 0)),
+      labels: [i % 2],
+      source: i,
+    }))
+    const { losses } = await train(tuned, rows, { optimizer: adamw({ learningRate: 0.02 }), epochs: 12, batchSize: 8 })
+    expect(losses[0]).toBeGreaterThan(0.5)
+    expect(losses.at(-1)).toBeLessThan(0.1)
+    const own = logitsOf(tuned, batch)
+
+    const adapter = join(scratch, 'adapter')
+    await saveAdapter(tuned, adapter)
+    const { config, tensors } = await readAdapter(adapter)
+    expect(config.task_type).toBe('SEQ_CLS')
+    expect([...tensors.keys()]).toContain('classifier.weight')
+    const again = await loadModel(bertDir, { task: 'seq-cls', labels: ['ham', 'spam'], seed: 5 })
+    expect(logitsOf(await loadAdapter(again, adapter, [lora]), batch)).toEqual(own)
+
+    const merged = merge(tuned) as LoadedModel
+    const folder = join(scratch, 'merged')
+    await saveModel(merged, folder)
+    const names = (await openSafetensors(bytesSource(readFileSync(`${folder}/model.safetensors`)))).tensors
+    expect([...names.keys()].every((name) => /^(bert\.|classifier\.)/.test(name))).toBe(true)
+    const reread = await loadModel(folder)
+    expect([reread.task, reread.labels, reread.fresh]).toEqual(['seq-cls', ['ham', 'spam'], []])
+    const stored = logitsOf(reread, batch)
+    // The folder is of bfloat16.
+    stored.forEach((logit, i) => expect(Math.abs(logit - own[i]!)).toBeLessThan(0.1))
+    for (const made of [reread, merged, again, model]) made.dispose()
+  })
+})
