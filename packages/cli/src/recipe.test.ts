@@ -165,9 +165,9 @@ describe('readRecipe', () => {
 
 describe('methodOf', () => {
   it.each([
-    [{ name: 'lora', alpha: 16 }, 'lora has no option alpha; did you mean loraAlpha?'],
+    [{ name: 'lora', alpha: 16 }, 'lora has no option alpha; did you mean loraAlpha or alphaPattern?'],
     [{ name: 'lora', lora_alpha: 16 }, 'did you mean loraAlpha?'],
-    [{ name: 'lora', rank: 8 }, 'its options are r, loraAlpha, targetModules'],
+    [{ name: 'lora', rank: 8 }, 'did you mean rankPattern?'],
     [[{ name: 'lora' }, { name: 'lora', dropout: 0.1 }], 'did you mean loraDropout?'],
     [{ name: 'LoRA' }, 'did you mean lora?'],
     [{ name: 'constructor' }, 'method.name: given "constructor"; expected one of lora'],

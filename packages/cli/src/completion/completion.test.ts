@@ -29,7 +29,7 @@ describe('completion', () => {
       [['tr'], 'train'],
       [[''], `${Object.keys(commands).join(' ')} --help`],
       [['generate', '--t'], '--temperature --top-k --top-p'],
-      [['merge', '--dtype', ''], 'f32 f16 bf16'],
+      [['merge', '--dtype', ''], 'f32 f16 bf16 q8_0 q4_0 q4_1'],
       [['merge', '--model', 'x', '--dtype', 'b'], 'bf16'],
       [['completion', 'z'], 'zsh'],
       [['new', '--method', ''], 'lora molora mov'],
