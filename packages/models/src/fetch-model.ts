@@ -26,6 +26,9 @@ const BESIDE = [
   'special_tokens_map.json',
   'chat_template.jinja',
   'generation_config.json',
+  'modules.json',
+  'sentence_bert_config.json',
+  '1_Pooling/config.json',
 ]
 
 /**

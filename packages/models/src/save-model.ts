@@ -14,6 +14,7 @@ import {
 } from '@graftjs/files'
 import { dispose, type Tensor } from '@graftjs/tensor'
 import { GraftError } from '@graftjs/tensor/error'
+import { changeJson } from './change-json.ts'
 import { familyOf } from './families.ts'
 import { tasks } from './heads/tasks.ts'
 import type { LoadedModel } from './load-model.ts'
@@ -87,7 +88,8 @@ const tensorsOf = async (model: LoadedModel, folder: string, dtype: SaveDtype | 
     const made: NamedTensor[] = []
     const written = new Set<string>()
     for (const [tensor, { dtype: stored, shape }] of file.tensors) {
-      const [weight, name] = [nameOf(tensor), savedAs(tensor)]
+      const [weight, wanted] = [nameOf(tensor), savedAs(tensor)]
+      const name = file.tensors.has(wanted) ? tensor : wanted
       const read = values.get(weight)
       written.add(weight)
       const to = dtype ? dtypes[dtype] : stored
@@ -105,10 +107,13 @@ const tensorsOf = async (model: LoadedModel, folder: string, dtype: SaveDtype | 
 }
 
 /** How the tensors of the folder's file stand to the model's weights. */
-const layoutOf = async ({ config }: LoadedModel, folder: string): Promise<StoredAs> => {
+const layoutOf = async (model: LoadedModel, folder: string): Promise<StoredAs> => {
   const { readFile } = await import('node:fs/promises')
   const path = `${folder}/${CONFIG}`
-  return storedAs(familyOf(strictJson(await readFile(path, 'utf8'), path), path).family, config)
+  return storedAs(familyOf(strictJson(await readFile(path, 'utf8'), path), path).family, {
+    ...model.config,
+    ...(model.config.tieWordEmbeddings && { tieWordEmbeddings: isTied(model) }),
+  })
 }
 
 export interface Read {
@@ -177,7 +182,7 @@ const configOf = async (model: LoadedModel, folder: string, dtype: SaveDtype | u
     ...newHead(model, json, path),
   }
   if (Object.keys(change).length === 0) return bytes
-  return new TextEncoder().encode(`${JSON.stringify({ ...json, ...change }, null, 2)}\n`)
+  return new TextEncoder().encode(changeJson(bytes.toString('utf8'), change))
 }
 
 /** What names the head, where it is not that of the folder. */

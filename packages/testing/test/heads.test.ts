@@ -57,6 +57,67 @@ describe('the head of a folder', () => {
   })
 })
 
+describe('training by samples', () => {
+  it('of an encoder-decoder, whose labels have lengths of their own', async () => {
+    const model = await loadModel(fixtureDir('encoders/flan-t5'))
+    const tuned = attach(model, lora({ r: 4, targetModules: 'all-linear' }))
+    const rows = Array.from({ length: 8 }, (_, i) => ({
+      ids: Array.from({ length: 2 + (i % 3) }, (_, t) => 5 + i + t),
+      labels: [30 + (i % 4), ...(i % 2 ? [7] : []), 1],
+      source: i,
+    }))
+    const { losses } = await train(tuned, rows, { optimizer: adamw({ learningRate: 0.02 }), epochs: 15, batchSize: 4 })
+    expect(losses.at(-1)).toBeLessThan(losses[0]! / 3)
+    const [made] = await generate(tuned, [rows[1]!.ids], { maxNewTokens: 4, stopIds: [1] })
+    expect(made).toEqual(rows[1]!.labels)
+    model.dispose()
+  })
+
+  it('of pairs of texts, for question answering', async () => {
+    const model = await loadModel(bertDir, { task: 'question-answering' })
+    const tuned = attach(model, lora({ r: 4, modulesToSave: ['qa_outputs'] }))
+    // The answer is the two tokens behind token 40, in the second text.
+    const rows = Array.from({ length: 12 }, (_, i) => {
+      const at = 3 + (i % 4)
+      const ids = Array.from({ length: 9 + (i % 2) }, (_, t) => (t === at ? 40 : 10 + ((i * 7 + t * 3) % 25)))
+      return { ids, tokenTypes: ids.map((_, t) => (t < 3 ? 0 : 1)), labels: [at + 1, at + 2], source: i }
+    })
+    const { losses } = await train(tuned, rows, { optimizer: adamw({ learningRate: 0.02 }), epochs: 20, batchSize: 6 })
+    expect(losses.at(-1)).toBeLessThan(losses[0]! / 3)
+    model.dispose()
+  })
+})
+
+describe('merged and saved', () => {
+  it.each([
+    ['t5', ['q', 'v'], true, []],
+    ['t5', ['shared', 'wo'], true, ['lm_head.weight']],
+    ['flan-t5', ['lm_head', 'wi_1'], false, []],
+    ['bert-masked-lm', ['query', 'decoder'], false, ['cls.predictions.decoder.bias', 'cls.predictions.decoder.weight']],
+    ['roberta-masked-lm', ['word_embeddings'], false, ['lm_head.decoder.bias', 'lm_head.decoder.weight']],
+    ['llama-seq-cls', ['q_proj'], false, []],
+  ] as const)('%s with LoRA at %j gives the same logits again', async (name, targetModules, tied, added) => {
+    const dir = fixtureDir(`encoders/${name}`)
+    const model = await loadModel(dir)
+    const tuned = attach(model, lora({ r: 2, targetModules, initLoraWeights: false }))
+    const given = { ...batch, ...(name.endsWith('t5') && { decoderIds: [[0, 4, 7]] }) }
+    const wanted = logitsOf(tuned, given)
+    const merged = merge(tuned) as LoadedModel
+    const folder = join(scratch, `${name}-${targetModules[0]}`)
+    await saveModel(merged, folder, { dtype: 'f32' })
+    const again = await loadModel(folder)
+    logitsOf(again, given).forEach((logit, i) => expect(Math.abs(logit - wanted[i]!)).toBeLessThan(1e-4))
+    const tensors = async (at: string) =>
+      (await openSafetensors(bytesSource(readFileSync(`${at}/model.safetensors`)))).tensors
+    const before = await tensors(dir)
+    expect([...(await tensors(folder)).keys()].filter((key) => !before.has(key)).sort()).toEqual(added)
+    // transformers ties every T5 whose file has one matrix, and scales its states where it is said to be tied.
+    const { tie_word_embeddings } = JSON.parse(readFileSync(`${folder}/config.json`, 'utf8'))
+    expect(tie_word_embeddings).toBe(tied)
+    for (const made of [again, merged, model]) made.dispose()
+  })
+})
+
 describe('a new head', () => {
   it("starts by transformers' rule, fixed by its seed", async () => {
     const open = (seed?: number) => loadModel(bertDir, { task: 'seq-cls', labels: ['ham', 'spam'], seed })

@@ -2,7 +2,7 @@ import { attach, type Method } from '@graftjs/core'
 import { describeEncoded } from '@graftjs/data'
 import { listCheckpoints, removeCheckpoints } from '@graftjs/files'
 import { useSimd, type Variant } from '@graftjs/kernels'
-import { loadModel, saveAdapter } from '@graftjs/models'
+import { type LoadedModel, loadModel, saveAdapter } from '@graftjs/models'
 import { GraftError } from '@graftjs/tensor/error'
 import { type CheckpointedRun, checkpointedRun } from '@graftjs/trainer'
 import { type Command, printJson, say } from '../command.ts'
@@ -42,7 +42,7 @@ training.checkpointEvery says how often one is written.`,
     // Before the weights: a row with a fault is said at once.
     const data = await readData(recipe.data, await openTokenizer(recipe.model), { now })
     sayData(data)
-    const model = await loadModel(recipe.model)
+    const model = ofText(await loadModel(recipe.model))
     const tuned = attach(model, method, { seed: recipe.training?.seed ?? 0 })
     say(tuned.describe())
     const result = await tune(tuned, model, recipe, data, { resume, now })
@@ -108,6 +108,18 @@ const clearFinished = async (recipe: Recipe): Promise<undefined> => {
       expected: '--resume to go on with it, or the folder removed to start anew',
     })
   await removeCheckpoints(dir)
+}
+
+/** Its rows are texts to go on with: a classifier or an encoder-decoder would learn something else from them. */
+const ofText = (model: LoadedModel): LoadedModel => {
+  if (model.task === 'causal-lm') return model
+  model.dispose()
+  throw new GraftError({
+    code: 'unsupported-task',
+    culprit: 'recipe: model',
+    given: `${model.name}, of the task ${model.task}`,
+    expected: 'one of the task causal-lm; train others in code, as docs/tasks.md shows',
+  })
 }
 
 /** Said before the training, not after it. */

@@ -33,6 +33,8 @@ const readBert = (json: JsonObject, file: string, type: BertConfig['type'], head
   }
 }
 
+const besideMatrix = /^(cls\.predictions|lm_head)\.bias$/
+
 const isBody = (name: string): boolean => /^(embeddings|encoder|pooler)\./.test(name)
 
 const familyOf = (type: BertConfig['type']): Family<BertConfig> => ({
@@ -48,13 +50,16 @@ const familyOf = (type: BertConfig['type']): Family<BertConfig> => ({
         .replace(/LayerNorm\.gamma$/, 'LayerNorm.weight')
         .replace(/LayerNorm\.beta$/, 'LayerNorm.bias')
         // transformers holds the bias beside the tied matrix.
-        .replace(/^(cls\.predictions|lm_head)\.bias$/, '$1.decoder.bias')
+        .replace(besideMatrix, '$1.decoder.bias')
       const inBody = name.replace(new RegExp(`^${type}\\.`), '')
       return isBody(inBody) ? bodyPrefix(config) + inBody : name
     },
     savedAs: (tensor, config) => {
       const inBody = tensor.replace(new RegExp(`^${type}\\.`), '')
-      return config.head.isNew && isBody(inBody) ? bodyPrefix(config) + inBody : tensor
+      if (config.head.isNew && isBody(inBody)) return bodyPrefix(config) + inBody
+      // Where matrix and embedding have parted, transformers wants the bias in the matrix's own place.
+      const isApart = config.head.task === 'masked-lm' && !config.tieWordEmbeddings
+      return isApart ? tensor.replace(besideMatrix, '$1.decoder.bias') : tensor
     },
   },
   fresh: (config, name, shape) => {

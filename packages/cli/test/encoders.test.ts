@@ -1,7 +1,11 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { bytesSource, openSafetensors, toFloat32 } from '@graftjs/files'
-import { describe, expect, it } from 'vitest'
+import { generate, loadModel } from '@graftjs/models'
+import { afterAll, describe, expect, it } from 'vitest'
+import { withTokenizer } from '../../testing/test/support/with-tokenizer.ts'
 import { runCli } from './run-cli.ts'
 
 const encoders = fileURLToPath(new URL('../../testing/fixtures/encoders', import.meta.url))
@@ -45,6 +49,44 @@ describe('graft inspect says which tasks a folder serves', () => {
     const facts = JSON.parse(out) as { task: string; otherTasks?: string[]; allLinear: string[] }
     expect([facts.task, facts.otherTasks]).toEqual([task, otherTasks])
     expect(facts.allLinear).not.toContain('relative_attention_bias')
+  })
+})
+
+describe('with a tokenizer', () => {
+  const scratch = mkdtempSync(join(tmpdir(), 'graft-cli-encoders-'))
+  const spoken = (name: string): Promise<string> => {
+    mkdirSync(join(scratch, name))
+    return withTokenizer(`${encoders}/${name}`, join(scratch, name))
+  }
+  afterAll(() => rmSync(scratch, { recursive: true }))
+
+  it('graft generate: the encoder reads the prompt, and what the decoder writes comes out', async () => {
+    const model = await spoken('t5')
+    const asked = ['generate', '--model', model, '--prompt', 'hello world', '--max-new-tokens', '5', '--json']
+    const { code, out, err } = await runCli(...asked)
+    expect([code, err]).toEqual([0, ''])
+    const loaded = await loadModel(model)
+    const prompt = loaded.tokenizer!.encode('hello world')
+    const [ids] = await generate(loaded, [prompt], { maxNewTokens: 5 })
+    loaded.dispose()
+    expect(out).toContain(JSON.stringify(loaded.tokenizer!.decode(ids!)).slice(1, -1))
+  })
+
+  it('graft generate and graft train refuse a model that writes no text, by its task', async () => {
+    const model = await spoken('bert-seq-cls')
+    const written = await runCli('generate', '--model', model, '--prompt', 'hello')
+    expect([written.code, written.err]).toEqual([1, expect.stringContaining('a bert that tells labels')])
+    writeFileSync(join(scratch, 'rows.jsonl'), JSON.stringify({ prompt: 'hello', completion: ' world' }))
+    const recipe = {
+      format: 'graft-recipe',
+      version: 1,
+      model,
+      method: { name: 'lora' },
+      data: { train: join(scratch, 'rows.jsonl') },
+    }
+    writeFileSync(join(scratch, 'recipe.json'), JSON.stringify({ ...recipe, out: join(scratch, 'out') }))
+    const trained = await runCli('train', join(scratch, 'recipe.json'))
+    expect([trained.code, trained.err]).toEqual([1, expect.stringContaining('of the task seq-cls')])
   })
 })
 
