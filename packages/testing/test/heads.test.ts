@@ -153,6 +153,16 @@ describe('a new head', () => {
     await expect(loadModel(bertDir, options as object)).rejects.toThrow(message)
   })
 
+  it('is of as many classes as the folder has, which may get other names', async () => {
+    const dir = fixtureDir('encoders/bert-seq-cls')
+    await expect(loadModel(dir, { labels: ['a', 'b'] })).rejects.toThrow(
+      '3: the folder has a head of the classes low, middle',
+    )
+    const model = await loadModel(dir, { labels: ['a', 'b', 'c'] })
+    expect([model.labels, model.fresh]).toEqual([['a', 'b', 'c'], []])
+    model.dispose()
+  })
+
   it('is not made where the folder should have it, and not for what is not built', async () => {
     const changed = async (name: string, change: object): Promise<LoadedModel> => {
       const dir = join(scratch, `broken-${Math.random()}`)
@@ -168,6 +178,7 @@ describe('a new head', () => {
     await expect(changed('bert', { position_embedding_type: 'relative_key' })).rejects.toThrow(
       'position_embedding_type',
     )
+    await expect(changed('bert', { num_attention_heads: 5 })).rejects.toThrow('a divisor of hidden_size, 24')
     await expect(changed('t5', { feed_forward_proj: 'gated-swish' })).rejects.toThrow('feed_forward_proj')
   })
 

@@ -3,9 +3,9 @@ import { relu, silu, type Tensor } from '@graftjs/tensor'
 
 /** By transformers' names. */
 export const activations = {
-  gelu: (x: Tensor) => gelu(x, 'erf'),
   gelu_new: (x: Tensor) => gelu(x, 'tanh'),
   gelu_pytorch_tanh: (x: Tensor) => gelu(x, 'tanh'),
+  gelu: (x: Tensor) => gelu(x, 'erf'),
   relu,
   silu,
 }

@@ -1,4 +1,5 @@
 import type { JsonObject } from '@graftjs/files'
+import { GraftError } from '@graftjs/tensor/error'
 import type { Family } from '../family.ts'
 import { freshWeight } from '../heads/fresh-weights.ts'
 import { type HeadConfig, readHead } from '../heads/head-config.ts'
@@ -14,15 +15,17 @@ const readBert = (json: JsonObject, file: string, type: BertConfig['type'], head
   read.only('is_decoder', false)
   read.only('add_cross_attention', false)
   read.only('hidden_act', ...activationNames)
+  const [hidden, heads] = [read.number('hidden_size', 768), read.number('num_attention_heads', 12)]
+  if (!Number.isInteger(hidden / heads)) throw uneven(`${file}: num_attention_heads`, heads, hidden)
   const rows = read.number('max_position_embeddings', 512)
   const offset = type === 'roberta' ? 1 + (typeof json.pad_token_id === 'number' ? json.pad_token_id : 1) : 0
   return {
     type,
     vocabSize: read.number('vocab_size', type === 'roberta' ? 50265 : 30522),
-    hiddenSize: read.number('hidden_size', 768),
+    hiddenSize: hidden,
     intermediateSize: read.number('intermediate_size', 3072),
     numHiddenLayers: read.number('num_hidden_layers', 12),
-    numAttentionHeads: read.number('num_attention_heads', 12),
+    numAttentionHeads: heads,
     maxPositionEmbeddings: rows - offset,
     positionOffset: offset,
     typeVocabSize: read.number('type_vocab_size', 2),
@@ -32,6 +35,9 @@ const readBert = (json: JsonObject, file: string, type: BertConfig['type'], head
     head,
   }
 }
+
+const uneven = (culprit: string, heads: number, hidden: number): GraftError =>
+  new GraftError({ code: 'bad-file', culprit, given: String(heads), expected: `a divisor of hidden_size, ${hidden}` })
 
 const besideMatrix = /^(cls\.predictions|lm_head)\.bias$/
 

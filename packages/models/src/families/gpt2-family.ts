@@ -1,7 +1,8 @@
 import type { JsonObject } from '@graftjs/files'
 import type { Family, GgufFacts } from '../family.ts'
 import { readConfig } from '../read-config.ts'
-import { type Gpt2Activation, type Gpt2Config, gpt2, gpt2Activations } from './gpt2.ts'
+import { type Activation, activationNames } from './activations.ts'
+import { type Gpt2Config, gpt2 } from './gpt2.ts'
 
 /** GPT-2 and DistilGPT2. The dropout rates of config.json are those of its pretraining: they do not act here. */
 export const gpt2Family: Family<Gpt2Config> = {
@@ -9,7 +10,7 @@ export const gpt2Family: Family<Gpt2Config> = {
   fromJson: (json, file) => {
     const read = readConfig(json, file)
     read.only('add_cross_attention', false)
-    read.only('activation_function', ...gpt2Activations)
+    read.only('activation_function', ...activationNames)
     const hidden = read.number('n_embd', 768)
     return {
       vocabSize: read.number('vocab_size', 50257),
@@ -19,7 +20,7 @@ export const gpt2Family: Family<Gpt2Config> = {
       numAttentionHeads: read.number('n_head', 12),
       maxPositionEmbeddings: read.number('n_positions', 1024),
       layerNormEpsilon: read.number('layer_norm_epsilon', 1e-5),
-      activation: (json.activation_function ?? 'gelu_new') as Gpt2Activation,
+      activation: (json.activation_function ?? 'gelu_new') as Activation,
       scaleAttnWeights: read.flag('scale_attn_weights', true),
       scaleAttnByInverseLayerIdx: read.flag('scale_attn_by_inverse_layer_idx'),
       tieWordEmbeddings: read.flag('tie_word_embeddings', true),

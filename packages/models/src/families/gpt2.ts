@@ -1,10 +1,11 @@
 import type { Heads, Model, Run, Site, Stream } from '@graftjs/core'
-import { attention, gelu, residual, splitColumns } from '@graftjs/kernels'
-import { relu, reshape, silu, type Tensor } from '@graftjs/tensor'
+import { attention, residual, splitColumns } from '@graftjs/kernels'
+import { reshape, type Tensor } from '@graftjs/tensor'
 import { tooLong } from '../begin-frame.ts'
 import type { HeadConfig } from '../heads/head-config.ts'
 import { embed, embeddingSite, layerNormSite, linearSite, normed, owning, project } from '../sites.ts'
 import type { WeightSource } from '../weight-source.ts'
+import { type Activation, activations } from './activations.ts'
 import { causalModel } from './causal-model.ts'
 
 export interface Gpt2Config {
@@ -15,7 +16,7 @@ export interface Gpt2Config {
   readonly numAttentionHeads: number
   readonly maxPositionEmbeddings: number
   readonly layerNormEpsilon: number
-  readonly activation: Gpt2Activation
+  readonly activation: Activation
   /** Scores are divided by √headDim. */
   readonly scaleAttnWeights: boolean
   /** Scores of layer i are divided by i + 1 too. */
@@ -24,16 +25,6 @@ export interface Gpt2Config {
   /** Of another task than causal-lm: seq-cls. */
   readonly head?: HeadConfig
 }
-
-const activations = {
-  gelu_new: (x: Tensor) => gelu(x, 'tanh'),
-  gelu_pytorch_tanh: (x: Tensor) => gelu(x, 'tanh'),
-  gelu: (x: Tensor) => gelu(x, 'erf'),
-  relu,
-  silu,
-}
-export type Gpt2Activation = keyof typeof activations
-export const gpt2Activations = Object.keys(activations) as Gpt2Activation[]
 
 /**
  * GPT-2 (Radford et al. 2019): pre-norm with LayerNorm, learned positions, one matrix for queries, keys and values. Its

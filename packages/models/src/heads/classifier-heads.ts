@@ -1,18 +1,17 @@
 import type { Site } from '@graftjs/core'
-import { cast, equal, mul, reshape, slice, sub, type Tensor, tanh, transpose } from '@graftjs/tensor'
+import { cast, equal, mul, reshape, sub, type Tensor, tanh, transpose } from '@graftjs/tensor'
 import { labelRows, nllFromLogits } from '../nll.ts'
 import { project } from '../sites.ts'
 import { fromPlace, type Head, labelledOutput } from './head.ts'
+import { rowState } from './row-state.ts'
 
-/** The state of each row's first token, [B, 1, d]. */
-const first = (hidden: Tensor): Tensor => slice(hidden, [0, 0, 0], [hidden.shape[0]!, 1, hidden.shape[2]!])
-
-/** A class for each row: `out` on tanh(`dense`) of the first token's state. Logits [B, 1, C], labels [B, 1]. */
+/** A class for each row: `out` on tanh(`dense`) of the state of its first token that is not padding. Logits [B, 1, C], labels [B, 1]. */
 export const firstTokenHead = (dense: Site<'linear'>, out: Site<'linear'>): Head => ({
   sites: [dense, out],
   outDim: out.outDim,
   outputPath: moduleOf(out),
-  apply: (hidden, _, run) => labelledOutput(hidden, () => project(out, tanh(project(dense, first(hidden), run)), run)),
+  apply: (hidden, frame, run) =>
+    labelledOutput(hidden, () => project(out, tanh(project(dense, rowState(hidden, frame, 'first'), run)), run)),
 })
 
 /** RoBERTa's `classifier` holds both layers. */

@@ -50,10 +50,18 @@ export const readHead = (json: JsonObject, file: string, serves: Serves, want: H
       expected: hasClasses ? 'names of the classes, no two alike' : `none: ${task} has no classes`,
     })
   if (hasClasses) refuseProblem(json, file)
+  const labels = hasClasses ? labelsOf(json) : []
+  if (want.labels && task === stored && want.labels.length !== labels.length)
+    throw new GraftError({
+      code: 'bad-option',
+      culprit: 'labels',
+      given: `${want.labels.length} names`,
+      expected: `${labels.length}: the folder has a head of the classes ${labels.join(', ')}`,
+    })
   const range = json.initializer_range
   return {
     task,
-    labels: hasClasses ? (want.labels ?? labelsOf(json)) : [],
+    labels: want.labels ?? labels,
     isNew: task !== stored,
     seed: want.seed ?? 0,
     range: typeof range === 'number' && range > 0 ? range : 0.02,
