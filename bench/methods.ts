@@ -1,13 +1,12 @@
 // A training step of each method beside LoRA of rank 16 on SmolLM2-135M's shapes (some layers of it), alternating, medians after
 // a warm-up: npm run bench -- methods [--layers N] [--rounds N] [--rows N] [--length N] [--keep none|all] [--threads N]
 import { parseArgs } from 'node:util'
-import { attach, backward, forward, type Method, type StoredParam, type Tuned } from '@graftjs/core'
+import { attach, type Method } from '@graftjs/core'
 import { simdInfo, useSimd } from '@graftjs/kernels'
 import { lora } from '@graftjs/lora'
 import { molora, mov } from '@graftjs/molora'
-import { adamw } from '@graftjs/optim'
-import { clone, dispose, keep, mul, sum, type Tensor } from '@graftjs/tensor'
 import { randomLlama, smolLm2 } from '@graftjs/testing'
+import { batchOf, median, stepper } from './stepper.ts'
 
 const { values } = parseArgs({
   options: {
@@ -33,40 +32,13 @@ const methods: readonly (readonly [string, Method])[] = [
   ['mov, 4 experts, k and v', mov({ experts: 4, targetModules: ['k_proj', 'v_proj'] })],
 ]
 
-const ids = Array.from({ length: rows }, (_, b) =>
-  Array.from({ length }, (_, t) => (b * 7919 + t * 104729 + 11) % smolLm2.vocabSize),
-)
-
-/** Makes optimiser steps and tells the seconds of each. */
-const stepper = (tuned: Tuned): (() => number) => {
-  const optimizer = adamw(1e-4)
-  let step = 0
-  return () => {
-    const from = performance.now()
-    step++
-    const grads = new Map<StoredParam, Tensor>()
-    const loss = backward(
-      () =>
-        mul(
-          sum(forward(tuned, { ids }, { training: true, keep: values.keep as 'none' | 'all' }).nll(ids)),
-          1 / (rows * (length - 1)),
-        ),
-      (param, grad) => grads.set(param as StoredParam, keep(clone(grad))),
-    )
-    for (const [param, grad] of grads) optimizer.update(param, grad, { lr: 1e-4, step })
-    dispose([loss, ...grads.values()])
-    return (performance.now() - from) / 1000
-  }
-}
-
-const median = (xs: readonly number[]): number => [...xs].sort((a, b) => a - b)[Math.floor(xs.length / 2)]!
-
 await useSimd({ threads: Number(values.threads) })
 const model = randomLlama({ ...smolLm2, numHiddenLayers: layers })
+const batch = batchOf(rows, length, smolLm2.vocabSize)
 const runs = methods.map(([name, method]) => {
   const tuned = attach(model, method)
   const parameters = [...tuned.params.all.values()].reduce((n, { value }) => n + value.size, 0)
-  return { name, parameters, step: stepper(tuned), seconds: [] as number[] }
+  return { name, parameters, step: stepper(tuned, batch, values.keep as 'none' | 'all'), seconds: [] as number[] }
 })
 for (const { step } of runs) step()
 // One round has a step of each, so a machine that slows down slows all of them: the ratio is of pairs.

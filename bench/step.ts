@@ -3,14 +3,13 @@
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { attach, type Batch, backward, forward, type StoredParam, type Tuned } from '@graftjs/core'
+import { attach, type Tuned } from '@graftjs/core'
 import { simdInfo, useSimd } from '@graftjs/kernels'
 import { lora } from '@graftjs/lora'
 import type { LlamaConfig } from '@graftjs/models'
-import { adamw } from '@graftjs/optim'
-import { clone, dispose, keep, mul, sum, type Tensor } from '@graftjs/tensor'
 import { randomLlama, smolLm2 } from '@graftjs/testing'
 import * as tf from '@tensorflow/tfjs-core'
+import { batchOf, median, stepper } from './stepper.ts'
 
 const { values } = parseArgs({
   options: {
@@ -24,32 +23,6 @@ const { values } = parseArgs({
 })
 const steps = Number(values.steps)
 const say = (text: string): void => void process.stdout.write(`${text}\n`)
-
-const batchOf = (rows: number, length: number, vocab: number): Required<Pick<Batch, 'ids' | 'labels'>> => {
-  const ids = Array.from({ length: rows }, (_, b) =>
-    Array.from({ length }, (_, t) => (b * 7919 + t * 104729 + 11) % vocab),
-  )
-  return { ids, labels: ids }
-}
-
-/** One optimiser step; its seconds. */
-const stepper = (tuned: Tuned, batch: ReturnType<typeof batchOf>, keepMode: 'none' | 'all'): (() => number) => {
-  const optimizer = adamw(1e-4)
-  const targets = batch.ids.length * (batch.ids[0]!.length - 1)
-  let step = 0
-  return () => {
-    const from = performance.now()
-    step++
-    const grads = new Map<StoredParam, Tensor>()
-    const loss = backward(
-      () => mul(sum(forward(tuned, batch, { training: true, keep: keepMode }).nll(batch.labels)), 1 / targets),
-      (param, grad) => grads.set(param as StoredParam, keep(clone(grad))),
-    )
-    for (const [param, grad] of grads) optimizer.update(param, grad, { lr: 1e-4, step })
-    dispose([loss, ...grads.values()])
-    return (performance.now() - from) / 1000
-  }
-}
 
 const tunedModel = (config: LlamaConfig): Tuned =>
   attach(randomLlama(config), lora({ r: 8, loraAlpha: 16, targetModules: 'all-linear' }))
@@ -85,7 +58,6 @@ const pytorch = async (
   }
 }
 
-const median = (xs: number[]): number => [...xs].sort((a, b) => a - b)[Math.floor(xs.length / 2)]!
 const spread = (xs: number[]): string =>
   `median ${median(xs).toFixed(2)} s (${Math.min(...xs).toFixed(2)} … ${Math.max(...xs).toFixed(2)})`
 

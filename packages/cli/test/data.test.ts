@@ -4,10 +4,9 @@ import { join } from 'node:path'
 import { tokenizerFromJson } from '@graftjs/text'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { tinyJson } from '../../text/src/tiny-tokenizer.test-util.ts'
-import { parse } from '../src/command.ts'
-import { data } from '../src/commands/data.ts'
 import { openTokenizer } from '../src/open-tokenizer.ts'
 import { readData } from '../src/read-data.ts'
+import { runCli } from './run-cli.ts'
 
 let dir: string
 const at = (name: string): string => join(dir, name)
@@ -43,24 +42,11 @@ const recipe = (name: string, rows: object): string =>
     }),
   )
 
-/** Runs `graft data …` and collects what it wrote. */
+/** Runs `graft data …` and collects what it wrote; a refusal is thrown. */
 const run = async (...args: string[]): Promise<{ out: string; err: string }> => {
-  let [out, err] = ['', '']
-  const stdout = vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
-    out += String(text)
-    return true
-  })
-  const stderr = vi.spyOn(process.stderr, 'write').mockImplementation((text) => {
-    err += String(text)
-    return true
-  })
-  try {
-    await data.run(parse(args, data))
-    return { out, err }
-  } finally {
-    stdout.mockRestore()
-    stderr.mockRestore()
-  }
+  const { code, out, err } = await runCli('data', ...args)
+  if (code !== 0) throw new Error(err)
+  return { out, err }
 }
 const columns = { prompt: 'question', completion: 'answer' }
 

@@ -33,10 +33,10 @@ const decoders: Readonly<Record<GgufType, Decode>> = {
     }
     return out
   },
-  Q4_0: (bytes, blocks) => nibbles(bytes, blocks, 18, 2, (q, d) => d * (q - 8)),
-  Q4_1: (bytes, blocks) => nibbles(bytes, blocks, 20, 4, (q, d, m) => d * q + m),
-  Q5_0: (bytes, blocks) => fives(bytes, blocks, 22, 2, (q, d) => d * (q - 16)),
-  Q5_1: (bytes, blocks) => fives(bytes, blocks, 24, 4, (q, d, m) => d * q + m),
+  Q4_0: (bytes, blocks) => nibbles(bytes, blocks, 18, (q, d) => d * (q - 8)),
+  Q4_1: (bytes, blocks) => nibbles(bytes, blocks, 20, (q, d, m) => d * q + m),
+  Q5_0: (bytes, blocks) => nibbles(bytes, blocks, 22, (q, d) => d * (q - 16), true),
+  Q5_1: (bytes, blocks) => nibbles(bytes, blocks, 24, (q, d, m) => d * q + m, true),
   Q2_K: decodeQ2K,
   Q3_K: decodeQ3K,
   Q4_K: decodeQ4K,
@@ -44,44 +44,27 @@ const decoders: Readonly<Record<GgufType, Decode>> = {
   Q6_K: decodeQ6K,
 }
 
-/** The same with a fifth bit a number, kept together in the four bytes before the 16. */
-const fives = (
-  bytes: Uint8Array,
-  blocks: number,
-  size: number,
-  head: number,
-  value: (q: number, d: number, m: number) => number,
-): Float32Array => {
-  const [view, out] = [viewOf(bytes), new Float32Array(blocks * 32)]
-  for (let b = 0; b < blocks; b++) {
-    const d = halfToFloat(view.getUint16(b * size, true))
-    const m = halfToFloat(view.getUint16(b * size + 2, true))
-    const fifths = view.getUint32(b * size + head, true)
-    for (let i = 0; i < 16; i++) {
-      const byte = view.getUint8(b * size + head + 4 + i)
-      out[b * 32 + i] = value((byte & 15) | (((fifths >>> i) & 1) << 4), d, m)
-      out[b * 32 + 16 + i] = value((byte >> 4) | (((fifths >>> (i + 16)) & 1) << 4), d, m)
-    }
-  }
-  return out
-}
-
-/** Blocks of 32 four-bit numbers: the low halves of the 16 bytes are the first 16. */
+/**
+ * Blocks of 32 four-bit numbers: the low halves of the 16 bytes are the first 16. With `fifths`, the four bytes in front of
+ * them hold a fifth bit of each.
+ */
 const nibbles = (
   bytes: Uint8Array,
   blocks: number,
   size: number,
-  head: number,
   value: (q: number, d: number, m: number) => number,
+  fifths = false,
 ): Float32Array => {
   const [view, out] = [viewOf(bytes), new Float32Array(blocks * 32)]
   for (let b = 0; b < blocks; b++) {
-    const d = halfToFloat(view.getUint16(b * size, true))
-    const m = halfToFloat(view.getUint16(b * size + 2, true))
+    const at = b * size
+    const d = halfToFloat(view.getUint16(at, true))
+    const m = halfToFloat(view.getUint16(at + 2, true))
+    const high = fifths ? view.getUint32(at + size - 20, true) : 0
     for (let i = 0; i < 16; i++) {
-      const byte = view.getUint8(b * size + head + i)
-      out[b * 32 + i] = value(byte & 15, d, m)
-      out[b * 32 + 16 + i] = value(byte >> 4, d, m)
+      const byte = view.getUint8(at + size - 16 + i)
+      out[b * 32 + i] = value((byte & 15) | (((high >>> i) & 1) << 4), d, m)
+      out[b * 32 + 16 + i] = value((byte >> 4) | (((high >>> (i + 16)) & 1) << 4), d, m)
     }
   }
   return out

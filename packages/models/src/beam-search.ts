@@ -1,7 +1,7 @@
 import { asTuned, type Call, type Model, type Tuned } from '@graftjs/core'
 import { dispose } from '@graftjs/tensor'
 import { GraftError } from '@graftjs/tensor/error'
-import { openReading, requireText, textsBefore } from './reading.ts'
+import { openReading, requirePrompts, requireText, textsBefore } from './reading.ts'
 import { penalised } from './sample.ts'
 
 export interface BeamSearchOptions {
@@ -180,13 +180,7 @@ const check = (
 ): void => {
   const bad = (culprit: string, given: string, expected: string): GraftError =>
     new GraftError({ code: 'bad-option', culprit, given, expected })
-  if (prompts.length === 0 || prompts.some((row) => row.length === 0))
-    throw new GraftError({
-      code: 'bad-batch',
-      culprit: 'prompts',
-      given: 'a prompt without tokens',
-      expected: 'at least one token a row',
-    })
+  requirePrompts(prompts)
   for (const [name, value] of Object.entries({ numBeams, numReturnSequences, maxNewTokens }))
     if (!Number.isInteger(value) || value < 1) throw bad(name, String(value), 'a whole number ≥ 1')
   if (numReturnSequences > numBeams)

@@ -1,7 +1,7 @@
 import { asTuned, type Call, type Model, type Tuned } from '@graftjs/core'
 import { dispose, random, type Tensor } from '@graftjs/tensor'
 import { GraftError } from '@graftjs/tensor/error'
-import { openReading, requireText, textsBefore } from './reading.ts'
+import { openReading, requirePrompts, requireText, textsBefore } from './reading.ts'
 import { checkSampling, type SampleOptions, sample } from './sample.ts'
 import type { OpenTextCache, TextCache } from './text-cache.ts'
 
@@ -70,13 +70,7 @@ const heard = async (signal: AbortSignal): Promise<void> => {
 }
 
 const check = (prompts: readonly (readonly number[])[], { cache, ...sampling }: GenerateOptions): void => {
-  if (prompts.length === 0 || prompts.some((row) => row.length === 0))
-    throw new GraftError({
-      code: 'bad-batch',
-      culprit: 'prompts',
-      given: 'a prompt without tokens',
-      expected: 'at least one token a row',
-    })
+  requirePrompts(prompts)
   if (cache && prompts.length > 1)
     throw new GraftError({
       code: 'bad-option',

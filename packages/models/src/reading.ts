@@ -122,3 +122,13 @@ const countFrom = (first: number): ((m: number) => number) => {
   let next = first
   return (m) => (m ? next++ : 0)
 }
+
+export const requirePrompts = (prompts: readonly (readonly number[])[]): void => {
+  if (prompts.length > 0 && prompts.every((row) => row.length > 0)) return
+  throw new GraftError({
+    code: 'bad-batch',
+    culprit: 'prompts',
+    given: 'a prompt without tokens',
+    expected: 'at least one token a row',
+  })
+}

@@ -1,4 +1,4 @@
-import type { Dense, Run, Site } from '@graftjs/core'
+import type { Dense, Run, Site, SublayerPart } from '@graftjs/core'
 import { layerNorm, linear, rmsNorm, type StoredWeight } from '@graftjs/kernels'
 import { add, gather, mul, linear as plainLinear, type Tensor, zerosLike } from '@graftjs/tensor'
 import type { VectorWeight } from './vector-weight.ts'
@@ -58,6 +58,39 @@ export const layerNormSite = (
   weight,
   bias: bias.data,
   apply: (x, { weight: w, bias: b }: Dense) => layerNorm(x, w, b ?? zerosLike(w), eps),
+})
+
+/** A linear layer with a bias, from `<path>.weight` [out, in] and `<path>.bias` [out]. */
+export const biasedLinearFrom = (
+  source: WeightSource,
+  path: string,
+  layer: number,
+  [out, inner]: readonly [number, number],
+): Site<'linear'> =>
+  linearSite(path, layer, source.matrix(`${path}.weight`, [out, inner]), source.vector(`${path}.bias`, out))
+
+/** LayerNorm of `size` features, from `<path>.weight` and `<path>.bias`. */
+export const layerNormFrom = (
+  source: WeightSource,
+  path: string,
+  layer: number,
+  size: number,
+  eps: number,
+): Site<'norm'> =>
+  layerNormSite(path, layer, source.vector(`${path}.weight`, size), source.vector(`${path}.bias`, size), eps)
+
+/** A whole layer of width `size`. */
+export const layerSite = (path: string, layer: number, size: number): Site<'layer'> => ({
+  kind: 'layer',
+  ...placeAt(path, layer, { inDim: size, outDim: size }),
+  role: 'layer',
+})
+
+/** One half of a layer of width `size`, its norm left out. */
+export const sublayerSite = (path: string, layer: number, part: SublayerPart, size: number): Site<'sublayer'> => ({
+  kind: 'sublayer',
+  ...placeAt(path, layer, { inDim: size, outDim: size }),
+  part,
 })
 
 /** Rows of `<path>.weight` [count, out]. */

@@ -2,15 +2,12 @@ import { readFileSync } from 'node:fs'
 import { asTuned, type Batch, canCache, forward } from '@graftjs/core'
 import { countTargets } from '@graftjs/data'
 import { bytesSource, openSafetensors, toFloat32 } from '@graftjs/files'
-import { useSimd } from '@graftjs/kernels'
 import { createCache, embedRows, embedTexts, type LoadedModel, loadModel } from '@graftjs/models'
 import { scope, sum } from '@graftjs/tensor'
-import { registerGradients } from '@graftjs/tensor/register'
-import * as tf from '@tensorflow/tfjs-core'
-import '@tensorflow/tfjs-backend-cpu'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readSentence } from '../../models/src/heads/read-sentence.ts'
 import { fixtureDir } from './fixture.ts'
+import { backends, furthest } from './support/on-backends.ts'
 
 /** What tooling/oracle/tiny_encoders.py recorded. */
 interface Facts {
@@ -18,21 +15,6 @@ interface Facts {
   readonly types?: number[][]
   readonly labels?: number[][]
   readonly loss?: number
-}
-
-const backends = {
-  simd: async () => void (await useSimd({ threads: 2 })),
-  cpu: async () => {
-    await registerGradients()
-    await tf.setBackend('cpu')
-  },
-}
-beforeAll(() => void tf.env().set('IS_TEST', true))
-
-/** The largest difference, of numbers whose standard deviation is about 1. */
-const furthest = (a: Float32Array, b: Float32Array): number => {
-  expect(a.length).toBe(b.length)
-  return a.reduce((most, x, i) => Math.max(most, Math.abs(x - b[i]!)), 0)
 }
 
 const padded = (rows: number[][], fill: number, side: 'left' | 'right'): number[][] => {

@@ -1,34 +1,16 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { forward } from '@graftjs/core'
 import { bytesSource, openSafetensors, toFloat32 } from '@graftjs/files'
-import { useSimd } from '@graftjs/kernels'
 import { createCache, generate, type LoadedModel, loadModel, padRows } from '@graftjs/models'
 import { scope } from '@graftjs/tensor'
-import { registerGradients } from '@graftjs/tensor/register'
-import * as tf from '@tensorflow/tfjs-core'
-import '@tensorflow/tfjs-backend-cpu'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { fixtureDir } from './fixture.ts'
+import { backends, furthest } from './support/on-backends.ts'
 
 /** What tooling/oracle/tiny_families.py recorded: `logits` of the rows' tokens, one after another. */
 interface Facts {
   readonly rows: number[][]
   readonly greedy: number[][]
-}
-
-const backends = {
-  simd: async () => void (await useSimd({ threads: 2 })),
-  cpu: async () => {
-    await registerGradients()
-    await tf.setBackend('cpu')
-  },
-}
-beforeAll(() => void tf.env().set('IS_TEST', true))
-
-/** The largest difference, of logits whose standard deviation is about 1. */
-const furthest = (a: Float32Array, b: Float32Array): number => {
-  expect(a.length).toBe(b.length)
-  return a.reduce((most, x, i) => Math.max(most, Math.abs(x - b[i]!)), 0)
 }
 
 /** Logits at the tokens that are not padding, row after row. */

@@ -2,14 +2,11 @@ import { readFileSync } from 'node:fs'
 import { forward } from '@graftjs/core'
 import { countTargets } from '@graftjs/data'
 import { bytesSource, openSafetensors, toFloat32 } from '@graftjs/files'
-import { useSimd } from '@graftjs/kernels'
 import { beamSearch, createCache, generate, type LoadedModel, loadModel, padRows } from '@graftjs/models'
 import { scope, sum } from '@graftjs/tensor'
-import { registerGradients } from '@graftjs/tensor/register'
-import * as tf from '@tensorflow/tfjs-core'
-import '@tensorflow/tfjs-backend-cpu'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { fixtureDir } from './fixture.ts'
+import { backends, furthest } from './support/on-backends.ts'
 
 /** What tooling/oracle/tiny_encoders.py recorded: `logits` at the labels, one after another. */
 interface Facts {
@@ -18,21 +15,6 @@ interface Facts {
   readonly loss: number
   readonly greedy: number[][]
   readonly beams: number[][]
-}
-
-const backends = {
-  simd: async () => void (await useSimd({ threads: 2 })),
-  cpu: async () => {
-    await registerGradients()
-    await tf.setBackend('cpu')
-  },
-}
-beforeAll(() => void tf.env().set('IS_TEST', true))
-
-/** The largest difference, of numbers whose standard deviation is about 1. */
-const furthest = (a: Float32Array, b: Float32Array): number => {
-  expect(a.length).toBe(b.length)
-  return a.reduce((most, x, i) => Math.max(most, Math.abs(x - b[i]!)), 0)
 }
 
 for (const [backend, use] of Object.entries(backends))

@@ -5,7 +5,18 @@ import { GraftError } from '@graftjs/tensor/error'
 import { beginFrame, tooLong } from '../begin-frame.ts'
 import type { HeadConfig } from '../heads/head-config.ts'
 import { replacedSource } from '../replaced-source.ts'
-import { embed, embeddingSite, layerNormSite, linearSite, normed, owning, placeAt, project } from '../sites.ts'
+import {
+  biasedLinearFrom,
+  embed,
+  embeddingSite,
+  layerNormFrom,
+  layerSite,
+  normed,
+  owning,
+  placeAt,
+  project,
+  sublayerSite,
+} from '../sites.ts'
 import type { WeightSource } from '../weight-source.ts'
 import { type Activation, activations } from './activations.ts'
 import { bertHead } from './bert-heads.ts'
@@ -114,53 +125,30 @@ const embeddingSites = (c: BertConfig, source: WeightSource, at: string) => {
 }
 
 const norm = (c: BertConfig, source: WeightSource, path: string, layer: number): Site<'norm'> =>
-  layerNormSite(
-    path,
-    layer,
-    source.vector(`${path}.weight`, c.hiddenSize),
-    source.vector(`${path}.bias`, c.hiddenSize),
-    c.layerNormEps,
-  )
+  layerNormFrom(source, path, layer, c.hiddenSize, c.layerNormEps)
 
 type LayerSites = ReturnType<typeof layerSites>
 
 const layerSites = (c: BertConfig, source: WeightSource, at: string, i: number) => {
   const { hiddenSize: d, intermediateSize: f } = c
-  const place = { layer: i, inDim: d, outDim: d }
-  const linear = (name: string, out: number, inner: number): Site<'linear'> => {
-    const path = `${at}.${name}`
-    return linearSite(path, i, source.matrix(`${path}.weight`, [out, inner]), source.vector(`${path}.bias`, out))
-  }
+  const linear = (name: string, out: number, inner: number) =>
+    biasedLinearFrom(source, `${at}.${name}`, i, [out, inner])
   return {
-    layer: { kind: 'layer', path: at, role: 'layer', ...place } satisfies Site<'layer'>,
-    selfAttention: {
-      kind: 'sublayer',
-      path: `${at}.attention`,
-      role: 'attention',
-      part: 'self-attention',
-      ...place,
-    } satisfies Site<'sublayer'>,
+    layer: layerSite(at, i, d),
+    selfAttention: sublayerSite(`${at}.attention`, i, 'self-attention', d),
     query: linear('attention.self.query', d, d),
     key: linear('attention.self.key', d, d),
     value: linear('attention.self.value', d, d),
     attention: {
       kind: 'attention',
-      path: `${at}.attention.self`,
-      role: 'self',
-      ...place,
+      ...placeAt(`${at}.attention.self`, i, { inDim: d, outDim: d }),
       heads: c.numAttentionHeads,
       keyHeads: c.numAttentionHeads,
     } satisfies Site<'attention'>,
     attentionOut: linear('attention.output.dense', d, d),
     attentionNorm: norm(c, source, `${at}.attention.output.LayerNorm`, i),
     // transformers has no module around both halves.
-    feedForward: {
-      kind: 'sublayer',
-      path: `${at}.feed_forward`,
-      role: 'feed_forward',
-      part: 'feed-forward',
-      ...place,
-    } satisfies Site<'sublayer'>,
+    feedForward: sublayerSite(`${at}.feed_forward`, i, 'feed-forward', d),
     up: linear('intermediate.dense', f, d),
     down: linear('output.dense', d, f),
     norm: norm(c, source, `${at}.output.LayerNorm`, i),

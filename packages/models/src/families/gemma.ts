@@ -1,18 +1,13 @@
-import type { Model, Run, Site, Stream } from '@graftjs/core'
+import type { Model, Run, Stream } from '@graftjs/core'
 import { gelu, residual } from '@graftjs/kernels'
-import { mul } from '@graftjs/tensor'
+import { mul, type Tensor } from '@graftjs/tensor'
 import type { RopeTables } from '../rope-tables.ts'
-import { normed, owning, project, scaledEmbeddingSite, shiftedNormSite } from '../sites.ts'
+import { layerSite, normed, owning, scaledEmbeddingSite, shiftedNormSite } from '../sites.ts'
 import type { WeightSource } from '../weight-source.ts'
 import { causalModel } from './causal-model.ts'
+import { gatedFeedForward, gatedFeedForwardSites } from './gated-feed-forward.ts'
 import type { Rope } from './read-rope.ts'
-import {
-  biasedLinear,
-  type RotaryConfig,
-  rotaryAttention,
-  rotaryAttentionSites,
-  rotaryTables,
-} from './rotary-attention.ts'
+import { type RotaryConfig, rotaryAttention, rotaryAttentionSites, rotaryTables } from './rotary-attention.ts'
 
 export interface GemmaConfig extends RotaryConfig {
   /** `model_type`. */
@@ -70,37 +65,25 @@ type LayerSites = ReturnType<typeof layerSites>
 
 const layerSites = (c: GemmaConfig, source: WeightSource, i: number) => {
   const at = `model.layers.${i}`
-  const { hiddenSize: d, intermediateSize: f } = c
-  const place = { layer: i, inDim: d, outDim: d }
+  const { hiddenSize: d } = c
   const norm = (path: string, size = d) => shiftedNormSite(path, i, source.vector(`${path}.weight`, size), c.rmsNormEps)
-  const proj = (name: string, out: number, inner: number) =>
-    biasedLinear(c, source, `${at}.mlp.${name}`, i, [out, inner])
   return {
-    layer: { kind: 'layer', path: at, role: 'layer', ...place } satisfies Site<'layer'>,
+    layer: layerSite(at, i, d),
     beforeAttention: norm(`${at}.input_layernorm`),
     ...rotaryAttentionSites(c, source, at, i, norm),
     ...(c.postNorms && { afterAttention: norm(`${at}.post_attention_layernorm`) }),
     beforeMlp: norm(`${at}.${c.postNorms ? 'pre_feedforward_layernorm' : 'post_attention_layernorm'}`),
-    mlp: {
-      kind: 'sublayer',
-      path: `${at}.mlp`,
-      role: 'mlp',
-      part: 'feed-forward',
-      ...place,
-    } satisfies Site<'sublayer'>,
-    gate: proj('gate_proj', f, d),
-    up: proj('up_proj', f, d),
-    down: proj('down_proj', d, f),
+    ...gatedFeedForwardSites(c, source, at, i),
     ...(c.postNorms && { afterMlp: norm(`${at}.post_feedforward_layernorm`) }),
   }
 }
+
+const geglu = (gate: Tensor, up: Tensor): Tensor => mul(gelu(gate, 'tanh'), up)
 
 const layer = (c: GemmaConfig, sites: LayerSites, tables: RopeTables, s: Stream, run: Run): Stream => {
   const x = s.hidden
   const attended = rotaryAttention(c, sites, tables, normed(sites.beforeAttention, x, run), s.frame, run)
   const mid = residual(x, sites.afterAttention ? normed(sites.afterAttention, attended, run) : attended)
-  const fed = run.at(sites.mlp, normed(sites.beforeMlp, mid, run), (h, r) =>
-    project(sites.down, mul(gelu(project(sites.gate, h, r), 'tanh'), project(sites.up, h, r)), r),
-  )
+  const fed = gatedFeedForward(sites, geglu, normed(sites.beforeMlp, mid, run), run)
   return { ...s, hidden: residual(mid, sites.afterMlp ? normed(sites.afterMlp, fed, run) : fed) }
 }

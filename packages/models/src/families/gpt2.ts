@@ -3,7 +3,18 @@ import { attention, residual, splitColumns } from '@graftjs/kernels'
 import { reshape, type Tensor } from '@graftjs/tensor'
 import { tooLong } from '../begin-frame.ts'
 import type { HeadConfig } from '../heads/head-config.ts'
-import { embed, embeddingSite, layerNormSite, linearSite, normed, owning, project } from '../sites.ts'
+import {
+  biasedLinearFrom,
+  embed,
+  embeddingSite,
+  layerNormFrom,
+  layerSite,
+  normed,
+  owning,
+  placeAt,
+  project,
+  sublayerSite,
+} from '../sites.ts'
 import type { WeightSource } from '../weight-source.ts'
 import { type Activation, activations } from './activations.ts'
 import { causalModel } from './causal-model.ts'
@@ -63,52 +74,29 @@ const placed = (table: Site<'embedding'>, x: Tensor, { positions, span }: Stream
 }
 
 const layerNorm = (c: Gpt2Config, source: WeightSource, path: string, layer: number): Site<'norm'> =>
-  layerNormSite(
-    path,
-    layer,
-    source.vector(`${path}.weight`, c.hiddenSize),
-    source.vector(`${path}.bias`, c.hiddenSize),
-    c.layerNormEpsilon,
-  )
+  layerNormFrom(source, path, layer, c.hiddenSize, c.layerNormEpsilon)
 
 type LayerSites = ReturnType<typeof layerSites>
 
 const layerSites = (c: Gpt2Config, source: WeightSource, i: number) => {
   const at = `transformer.h.${i}`
   const { hiddenSize: d, intermediateSize: f } = c
-  const place = { layer: i, inDim: d, outDim: d }
-  const linear = (name: string, out: number, inner: number): Site<'linear'> => {
-    const path = `${at}.${name}`
-    return linearSite(path, i, source.matrix(`${path}.weight`, [out, inner]), source.vector(`${path}.bias`, out))
-  }
+  const linear = (name: string, out: number, inner: number) =>
+    biasedLinearFrom(source, `${at}.${name}`, i, [out, inner])
   return {
-    layer: { kind: 'layer', path: at, role: 'layer', ...place } satisfies Site<'layer'>,
+    layer: layerSite(at, i, d),
     norm1: layerNorm(c, source, `${at}.ln_1`, i),
-    attn: {
-      kind: 'sublayer',
-      path: `${at}.attn`,
-      role: 'attn',
-      part: 'self-attention',
-      ...place,
-    } satisfies Site<'sublayer'>,
+    attn: sublayerSite(`${at}.attn`, i, 'self-attention', d),
     qkv: linear('attn.c_attn', 3 * d, d),
     attention: {
       kind: 'attention',
-      path: `${at}.attn.attention`,
-      role: 'attention',
-      ...place,
+      ...placeAt(`${at}.attn.attention`, i, { inDim: d, outDim: d }),
       heads: c.numAttentionHeads,
       keyHeads: c.numAttentionHeads,
     } satisfies Site<'attention'>,
     out: linear('attn.c_proj', d, d),
     norm2: layerNorm(c, source, `${at}.ln_2`, i),
-    mlp: {
-      kind: 'sublayer',
-      path: `${at}.mlp`,
-      role: 'mlp',
-      part: 'feed-forward',
-      ...place,
-    } satisfies Site<'sublayer'>,
+    mlp: sublayerSite(`${at}.mlp`, i, 'feed-forward', d),
     up: linear('mlp.c_fc', f, d),
     down: linear('mlp.c_proj', d, f),
   }

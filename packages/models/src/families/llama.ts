@@ -1,17 +1,12 @@
-import type { Model, Run, Site, Stream } from '@graftjs/core'
+import type { Model, Run, Stream } from '@graftjs/core'
 import { residual, swiglu } from '@graftjs/kernels'
 import type { HeadConfig } from '../heads/head-config.ts'
 import type { RopeTables } from '../rope-tables.ts'
-import { embeddingSite, normed, normSite, owning, project } from '../sites.ts'
+import { embeddingSite, layerSite, normed, normSite, owning } from '../sites.ts'
 import type { WeightSource } from '../weight-source.ts'
 import { causalModel } from './causal-model.ts'
-import {
-  biasedLinear,
-  type RotaryConfig,
-  rotaryAttention,
-  rotaryAttentionSites,
-  rotaryTables,
-} from './rotary-attention.ts'
+import { gatedFeedForward, gatedFeedForwardSites } from './gated-feed-forward.ts'
+import { type RotaryConfig, rotaryAttention, rotaryAttentionSites, rotaryTables } from './rotary-attention.ts'
 
 export interface LlamaConfig extends RotaryConfig {
   /** `model_type`. Default `llama`. */
@@ -57,34 +52,20 @@ type LayerSites = ReturnType<typeof layerSites>
 
 const layerSites = (c: LlamaConfig, source: WeightSource, i: number) => {
   const at = `model.layers.${i}`
-  const { hiddenSize: d, intermediateSize: f } = c
-  const place = { layer: i, inDim: d, outDim: d }
+  const { hiddenSize: d } = c
   const norm = (path: string, size: number) => normSite(path, i, source.vector(`${path}.weight`, size), c.rmsNormEps)
-  const proj = (name: string, out: number, inner: number) =>
-    biasedLinear(c, source, `${at}.mlp.${name}`, i, [out, inner])
   return {
-    layer: { kind: 'layer', path: at, role: 'layer', ...place } satisfies Site<'layer'>,
+    layer: layerSite(at, i, d),
     inputNorm: norm(`${at}.input_layernorm`, d),
     ...rotaryAttentionSites(c, source, at, i, norm),
     postNorm: norm(`${at}.post_attention_layernorm`, d),
-    mlp: {
-      kind: 'sublayer',
-      path: `${at}.mlp`,
-      role: 'mlp',
-      part: 'feed-forward',
-      ...place,
-    } satisfies Site<'sublayer'>,
-    gate: proj('gate_proj', f, d),
-    up: proj('up_proj', f, d),
-    down: proj('down_proj', d, f),
+    ...gatedFeedForwardSites(c, source, at, i),
   }
 }
 
 const layer = (c: LlamaConfig, sites: LayerSites, tables: RopeTables, s: Stream, run: Run): Stream => {
   const x = s.hidden
   const mid = residual(x, rotaryAttention(c, sites, tables, normed(sites.inputNorm, x, run), s.frame, run))
-  const fed = run.at(sites.mlp, normed(sites.postNorm, mid, run), (h, r) =>
-    project(sites.down, swiglu(project(sites.gate, h, r), project(sites.up, h, r)), r),
-  )
+  const fed = gatedFeedForward(sites, swiglu, normed(sites.postNorm, mid, run), run)
   return { ...s, hidden: residual(mid, fed) }
 }

@@ -3,7 +3,7 @@ import { attention, rope } from '@graftjs/kernels'
 import { range, reshape, type Tensor, tile } from '@graftjs/tensor'
 import type { RopeScaling } from '../rope-frequencies.ts'
 import { type RopeTables, ropeTables } from '../rope-tables.ts'
-import { linearSite, normed, project } from '../sites.ts'
+import { linearSite, normed, placeAt, project, sublayerSite } from '../sites.ts'
 import type { WeightSource } from '../weight-source.ts'
 
 /** What the self-attention of a decoder with rotary positions is told. */
@@ -68,18 +68,14 @@ export const rotaryAttentionSites = (
   const proj = (name: string, out: number, inner: number) =>
     biasedLinear(c, source, `${path}.${name}`, layer, [out, inner])
   return {
-    selfAttn: { kind: 'sublayer', path, role: 'self_attn', part: 'self-attention', layer, inDim: d, outDim: d },
+    selfAttn: sublayerSite(path, layer, 'self-attention', d),
     q: proj('q_proj', heads, d),
     k: proj('k_proj', kv, d),
     v: proj('v_proj', kv, d),
     ...(c.qkNorm && { qNorm: norm(`${path}.q_norm`, c.headDim), kNorm: norm(`${path}.k_norm`, c.headDim) }),
     attention: {
       kind: 'attention',
-      path: `${path}.attention`,
-      role: 'attention',
-      layer,
-      inDim: kv,
-      outDim: heads,
+      ...placeAt(`${path}.attention`, layer, { inDim: kv, outDim: heads }),
       heads: c.numAttentionHeads,
       keyHeads: c.numKeyValueHeads,
     },
